@@ -1,0 +1,274 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Requests meet gates.
+
+A request gets all its slots at once or none; whoever frees a slot hands it
+to the next request under the lock; once closed, nothing starts.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Mapping
+import functools
+import threading
+import time
+import types
+
+from nova_throttle.admission import limiter
+from nova_throttle.admission import queue
+from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle import exception
+
+Request = request_lib.Request
+
+
+class Controller:
+    """Decide when each request may start.
+
+        throttle = Controller({'source': 1}, start=spawn_the_work)
+        throttle.submit(request)                  # starts now, or waits
+        request.ticket.cancel()                   # True: it never starts
+        throttle.finish(request.migration_uuid)   # starts the next
+
+    All methods may be called from any thread, and from ``start``.
+
+    :param gates: the limit of each gate by its name; 0 is unlimited.
+    :param start: called with each admitted request, without a lock held,
+        in the thread that made room for it. It must return soon. If it
+        raises, the slots are released and the ticket gets the exception.
+    :param patience: see the queue.
+    :param clock: seconds, monotonic.
+    :raises InvalidLimit: if a limit is negative.
+    """
+
+    def __init__(
+        self,
+        gates: Mapping[str, int],
+        start: Callable[[Request], None],
+        *,
+        patience: int = queue.PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._gates = {n: limiter.Limiter(n, s) for n, s in gates.items()}
+        self._start = start
+        self._clock = clock
+        self._queue = queue.WaitQueue(patience)
+        self._running: dict[str, Request] = {}
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        state = 'closed' if self._closed else 'open'
+        return (
+            f'<Controller {state}: {len(self._running)} in progress, '
+            f'{len(self._queue)} queued, {list(self._gates.values())}>'
+        )
+
+    @property
+    def closed(self) -> bool:
+        """Whether stopping has begun."""
+        return self._closed
+
+    def submit(self, request: Request) -> None:
+        """Accept a request: it starts when all its gates have room.
+
+        :raises AdmissionClosed: once stopping has begun.
+        :raises DuplicateRequest: if it waits or is in progress already.
+        :raises UnknownGate: if it needs a gate that does not exist.
+        """
+        with self._lock:
+            self._check(request)
+            self._queue.add(request, self._clock())
+            admitted = self._admit()
+        # After the lock: the callback runs at once if somebody cancelled
+        # the ticket meanwhile, and it takes the lock.
+        request.ticket.add_done_callback(
+            functools.partial(self._forget_cancelled, request)
+        )
+        self._launch(admitted)
+
+    def cancel(self, migration_uuid: str) -> bool:
+        """Take a request out of the queue.
+
+        :returns: True if it waited: it never starts. False if it is in
+            progress or not known.
+        """
+        with self._lock:
+            waiting = self._queue.get(migration_uuid)
+        return waiting is not None and waiting.request.ticket.cancel()
+
+    def finish(
+        self, migration_uuid: str, error: BaseException | None = None
+    ) -> bool:
+        """Release the slots of a request that is over; start the next.
+
+        :param error: what ended it, for whoever holds the ticket.
+        :returns: whether it was in progress: finishing twice is harmless.
+        """
+        with self._lock:
+            request = self._release(migration_uuid)
+            admitted = self._admit()
+        self._launch(admitted)
+        if request is None:
+            return False
+        self._punch(request, error)
+        return True
+
+    def resize(self, gate: str, limit: int) -> None:
+        """Change a gate's limit, at once.
+
+        A raised limit starts as many as now fit; a lowered one lets
+        present owners finish.
+
+        :param limit: slots; 0 is unlimited.
+        :raises UnknownGate: if there is no such gate.
+        :raises InvalidLimit: if the limit is negative.
+        """
+        with self._lock:
+            if gate not in self._gates:
+                raise exception.UnknownGate(gate=gate)
+            self._gates[gate].resize(limit)
+            admitted = self._admit()
+        self._launch(admitted)
+
+    def close(self) -> None:
+        """Start nothing and accept nothing from now on."""
+        with self._lock:
+            self._closed = True
+
+    def waiting(self) -> tuple[Request, ...]:
+        """Return the queued requests in their order."""
+        with self._lock:
+            return tuple(w.request for w in self._queue)
+
+    def snapshot(self) -> snapshot_lib.Snapshot:
+        """Return what is true at this instant, as a frozen value."""
+        with self._lock:
+            gates = {
+                name: snapshot_lib.GateState(name, gate.limit, gate.owners)
+                for name, gate in self._gates.items()
+            }
+            reserved = self._queue.reserved_for(self._has_room)
+            queued = list(self._queue)
+            closed, now = self._closed, self._clock()
+        entries = tuple(
+            snapshot_lib.QueueEntry(
+                migration_uuid=waiting.request.migration_uuid,
+                instance_uuid=waiting.request.instance_uuid,
+                destination=waiting.request.destination,
+                priority=waiting.priority,
+                position=position,
+                seconds_waited=now - waiting.since,
+                waits_for=_waits(waiting, gates, reserved, closed),
+            )
+            for position, waiting in enumerate(queued, 1)
+        )
+        return snapshot_lib.Snapshot(
+            types.MappingProxyType(gates), entries, closed
+        )
+
+    # The caller of each method from here to the next such line holds the
+    # lock.
+
+    def _check(self, request: Request) -> None:
+        uuid = request.migration_uuid
+        if self._closed:
+            raise exception.AdmissionClosed(migration_uuid=uuid)
+        if uuid in self._running or uuid in self._queue:
+            raise exception.DuplicateRequest(migration_uuid=uuid)
+        for gate in request.gates:
+            if gate not in self._gates:
+                raise exception.UnknownGate(gate=gate)
+
+    def _has_room(self, gate: str) -> bool:
+        return self._gates[gate].has_room()
+
+    def _admit(self) -> deque[Request]:
+        """Make owners of all who can start now."""
+        admitted: deque[Request] = deque()
+        while not self._closed:
+            request = self._queue.next(self._has_room)
+            if request is None:
+                break
+            self._queue.remove(request.migration_uuid)
+            # The one instant that decides between cancel and admission.
+            if request.ticket.set_running_or_notify_cancel():
+                for gate in request.gates:
+                    self._gates[gate].acquire(request.migration_uuid)
+                self._running[request.migration_uuid] = request
+                admitted.append(request)
+        return admitted
+
+    def _release(self, migration_uuid: str) -> Request | None:
+        request = self._running.pop(migration_uuid, None)
+        if request is not None:
+            for gate in request.gates:
+                self._gates[gate].release(migration_uuid)
+        return request
+
+    # The caller of each method from here on must not hold the lock.
+
+    def _launch(self, admitted: deque[Request]) -> None:
+        # A loop, not a recursion: when nothing can be started any more, a
+        # long queue would end in a stack overflow.
+        while admitted:
+            request = admitted.popleft()
+            try:
+                self._start(request)
+            except Exception as error:
+                with self._lock:
+                    failed = self._release(request.migration_uuid)
+                    admitted.extend(self._admit())
+                if failed is not None:
+                    self._punch(failed, error)
+
+    @staticmethod
+    def _punch(request: Request, error: BaseException | None) -> None:
+        if error is None:
+            request.ticket.set_result(None)
+        else:
+            request.ticket.set_exception(error)
+
+    def _forget_cancelled(self, request: Request, ticket: object) -> None:
+        if not request.ticket.cancelled():
+            return
+        with self._lock:
+            self._queue.remove(request.migration_uuid)
+            admitted = self._admit()
+        self._launch(admitted)
+
+
+def _waits(
+    waiting: queue.Waiting,
+    gates: Mapping[str, snapshot_lib.GateState],
+    reserved: Mapping[str, queue.Waiting],
+    closed: bool,
+) -> tuple[snapshot_lib.Wait, ...]:
+    """Say what keeps a queued request from starting."""
+    if closed:
+        return (snapshot_lib.Wait(snapshot_lib.WaitReason.STOPPING),)
+    waits = []
+    for name in waiting.request.gates:
+        gate = gates[name]
+        keeper = reserved.get(name)
+        if gate.limit and len(gate.owners) >= gate.limit:
+            reason = snapshot_lib.WaitReason.GATE_FULL
+        elif keeper is not None and keeper < waiting:
+            reason = snapshot_lib.WaitReason.RESERVED
+        else:
+            continue
+        waits.append(
+            snapshot_lib.Wait(reason, name, gate.limit, gate.owners)
+        )
+    return tuple(waits)

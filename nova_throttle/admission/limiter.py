@@ -1,0 +1,87 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The owned slots of one gate.
+
+A slot belongs to a named owner, so it can be neither taken twice nor given
+back by somebody else. There are never more owners than slots, except after
+the limit was lowered: then present owners finish and nobody is added.
+"""
+
+from nova_throttle import exception
+
+UNLIMITED = 0
+
+
+class Limiter:
+    """Count who is in progress at one gate.
+
+    Think of a cloakroom with numbered hooks: a coat hangs under its owner's
+    name, and handing out a hook needs no guess about who still has one.
+
+        gate = Limiter('source', 1)
+        gate.acquire('a')
+        gate.has_room()      # False
+        gate.release('a')    # True, and False when asked again
+
+    Not thread-safe: the controller holds its lock around every call.
+
+    :param name: the gate's name.
+    :param limit: slots; 0 is unlimited.
+    :raises InvalidLimit: if the limit is negative.
+    """
+
+    def __init__(self, name: str, limit: int) -> None:
+        self.name = name
+        self._owners: dict[str, None] = {}
+        self.resize(limit)
+
+    def __repr__(self) -> str:
+        limit = 'unlimited' if self.limit == UNLIMITED else self.limit
+        return f'<Limiter {self.name}: {len(self._owners)} of {limit}>'
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The present owners, the longest-standing first."""
+        return tuple(self._owners)
+
+    def has_room(self) -> bool:
+        """Tell whether another owner may be added."""
+        return self.limit == UNLIMITED or len(self._owners) < self.limit
+
+    def acquire(self, owner: str) -> None:
+        """Give a slot to an owner.
+
+        :raises AlreadyOwner: if it has one.
+        :raises GateFull: if none is free.
+        """
+        if owner in self._owners:
+            raise exception.AlreadyOwner(owner=owner, gate=self.name)
+        if not self.has_room():
+            raise exception.GateFull(gate=self.name, limit=self.limit)
+        self._owners[owner] = None
+
+    def release(self, owner: str) -> bool:
+        """Take an owner's slot back.
+
+        :returns: whether it had one: releasing twice is harmless.
+        """
+        return self._owners.pop(owner, self) is None
+
+    def resize(self, limit: int) -> None:
+        """Change the number of slots; present owners keep theirs.
+
+        :raises InvalidLimit: if the limit is negative.
+        """
+        if limit < 0:
+            raise exception.InvalidLimit(gate=self.name, limit=limit)
+        self.limit = limit

@@ -1,0 +1,47 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What waits: one live migration that was asked of this host.
+
+A request never changes. Its identity is the migration UUID, and its ticket
+is the one thing a caller needs to cancel it.
+"""
+
+from concurrent import futures
+import dataclasses
+
+DEFAULT_PRIORITY = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True)
+class Request:
+    """One live migration that asks for slots.
+
+    :param migration_uuid: identifies the request; the owner of its slots.
+    :param instance_uuid: the instance that migrates.
+    :param destination: the host it migrates to.
+    :param gates: names of the gates that it needs a slot of, the scarcest
+        first: a turn is reserved in this order (see the queue).
+    :param priority: smaller starts earlier.
+    :param ticket: pending while the request waits, running from admission
+        until its slots are released. ``ticket.cancel()`` returning True
+        means that the request never starts.
+    """
+
+    migration_uuid: str
+    instance_uuid: str
+    destination: str
+    gates: tuple[str, ...]
+    priority: int = DEFAULT_PRIORITY
+    ticket: 'futures.Future[None]' = dataclasses.field(
+        default_factory=futures.Future, repr=False
+    )

@@ -1,0 +1,90 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What can be seen of the admission at one instant.
+
+Frozen values: they stay true to the instant they were taken at, and hold no
+reference to anything that changes.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import enum
+
+
+class WaitReason(str, enum.Enum):
+    """Why a request waits: a closed set."""
+
+    GATE_FULL = 'gate full'
+    RESERVED = 'turn reserved for another'
+    STOPPING = 'service stops'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GateState:
+    """One gate: its limit (0 is unlimited) and the owners of its slots."""
+
+    name: str
+    limit: int
+    owners: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wait:
+    """What a queued request waits for.
+
+    :param reason: why it can't start now.
+    :param gate: the gate in question; empty when the service stops.
+    :param limit: slots of that gate; 0 is unlimited.
+    :param owners: migration UUIDs in progress there.
+    """
+
+    reason: WaitReason
+    gate: str = ''
+    limit: int = 0
+    owners: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.gate:
+            return self.reason.value
+        limit = self.limit or 'unlimited'
+        return (
+            f'{self.reason.value}: {self.gate} '
+            f'({len(self.owners)} of {limit} in progress)'
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """One queued request.
+
+    :param position: 1 is next in the order.
+    :param seconds_waited: since it was accepted.
+    :param waits_for: what keeps it from starting, one item a gate.
+    """
+
+    migration_uuid: str
+    instance_uuid: str
+    destination: str
+    priority: int
+    position: int
+    seconds_waited: float
+    waits_for: tuple[Wait, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All gates by name, and the queue in its order."""
+
+    gates: Mapping[str, GateState]
+    queue: tuple[QueueEntry, ...]
+    closed: bool = False

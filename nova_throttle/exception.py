@@ -1,0 +1,85 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Every error of nova-throttle.
+
+One root, one class per outcome. An error carries its data as attributes;
+the message is made from them, never the other way round.
+"""
+
+from typing import Any
+
+
+class ThrottleError(Exception):
+    """The root of all errors raised by nova-throttle."""
+
+    msg_fmt = 'nova-throttle failed'
+
+    def __init__(self, **data: Any) -> None:
+        self.__dict__.update(data)
+        super().__init__(self.msg_fmt % data)
+
+
+class AdmissionClosed(ThrottleError):
+    msg_fmt = 'live migration %(migration_uuid)s refused: the service stops'
+
+
+class DuplicateRequest(ThrottleError):
+    msg_fmt = 'live migration %(migration_uuid)s is already known'
+
+
+class UnknownGate(ThrottleError):
+    msg_fmt = 'there is no gate named %(gate)s'
+
+
+class InvalidLimit(ThrottleError):
+    msg_fmt = 'the limit of gate %(gate)s must be 0 or more, not %(limit)s'
+
+
+class AlreadyOwner(ThrottleError):
+    msg_fmt = '%(owner)s already owns a slot of gate %(gate)s'
+
+
+class GateFull(ThrottleError):
+    msg_fmt = 'gate %(gate)s has no free slot (limit %(limit)s)'
+
+
+class MigrationAborted(ThrottleError):
+    msg_fmt = 'live migration of instance %(instance_uuid)s was aborted'
+
+
+class ActivationError(ThrottleError):
+    """The throttle was asked for and can't be had: nova-compute must stop."""
+
+    msg_fmt = 'can not be activated'
+
+
+class UntestedNova(ActivationError):
+    msg_fmt = (
+        'Nova %(version)s is not supported (supported: %(supported)s); '
+        'set [nova_throttle] allow_untested_nova = true to try it anyway'
+    )
+
+
+class ForeignOverride(ActivationError):
+    msg_fmt = (
+        '%(name)s was already replaced by %(found)s; nova-throttle works on '
+        "Nova's own %(expected)s only"
+    )
+
+
+class MissingSeam(ActivationError):
+    msg_fmt = 'this Nova has no %(name)s as expected: %(reason)s'
+
+
+class InvalidOption(ActivationError):
+    msg_fmt = 'invalid option %(option)s: %(reason)s'

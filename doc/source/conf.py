@@ -27,7 +27,6 @@ config_generator_config_file = [
 ]
 
 html_theme = 'openstackdocs'
-html_static_path = ['_static']
 pygments_style = 'native'
 
 # There is no page of ours on the sites that the theme links to.

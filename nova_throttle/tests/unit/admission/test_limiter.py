@@ -1,0 +1,78 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Slots are owned by name; a limit changes at once, both ways."""
+
+import testtools
+
+from nova_throttle.admission import limiter
+from nova_throttle import exception
+
+
+class LimiterTestCase(testtools.TestCase):
+    def test_never_more_owners_than_slots(self):
+        gate = limiter.Limiter('source', 2)
+        gate.acquire('a')
+        gate.acquire('b')
+        error = self.assertRaises(exception.GateFull, gate.acquire, 'c')
+        self.assertEqual(('source', 2), (error.gate, error.limit))
+        self.assertEqual(('a', 'b'), gate.owners)
+
+    def test_acquire_twice_is_an_error_not_a_leak(self):
+        gate = limiter.Limiter('source', 2)
+        gate.acquire('a')
+        error = self.assertRaises(exception.AlreadyOwner, gate.acquire, 'a')
+        self.assertEqual(('a', 'source'), (error.owner, error.gate))
+        self.assertEqual(('a',), gate.owners)
+
+    def test_release_by_owner_only(self):
+        gate = limiter.Limiter('source', 1)
+        gate.acquire('a')
+        self.assertFalse(gate.release('b'))
+        self.assertFalse(gate.has_room())
+        self.assertTrue(gate.release('a'))
+        self.assertFalse(gate.release('a'))
+        self.assertTrue(gate.has_room())
+
+    def test_zero_is_unlimited(self):
+        gate = limiter.Limiter('source', 0)
+        for owner in range(1000):
+            gate.acquire(str(owner))
+        self.assertTrue(gate.has_room())
+
+    def test_lowered_limit_keeps_owners_and_admits_nobody(self):
+        gate = limiter.Limiter('source', 3)
+        for owner in 'abc':
+            gate.acquire(owner)
+        gate.resize(1)
+        self.assertEqual(('a', 'b', 'c'), gate.owners)
+        gate.release('a')
+        gate.release('b')
+        self.assertFalse(gate.has_room())
+        gate.release('c')
+        self.assertTrue(gate.has_room())
+
+    def test_negative_limit_changes_nothing(self):
+        gate = limiter.Limiter('source', 3)
+        error = self.assertRaises(exception.InvalidLimit, gate.resize, -1)
+        self.assertEqual(('source', -1), (error.gate, error.limit))
+        self.assertEqual(3, gate.limit)
+        self.assertRaises(
+            exception.InvalidLimit, limiter.Limiter, 'source', -1
+        )
+
+    def test_repr_is_a_status_line(self):
+        gate = limiter.Limiter('source', 2)
+        gate.acquire('a')
+        self.assertEqual('<Limiter source: 1 of 2>', repr(gate))
+        gate.resize(0)
+        self.assertEqual('<Limiter source: 1 of unlimited>', repr(gate))

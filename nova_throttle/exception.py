@@ -20,13 +20,20 @@ from typing import Any
 
 
 class ThrottleError(Exception):
-    """The root of all errors raised by nova-throttle."""
+    """The root of all errors raised by nova-throttle.
+
+    :param message: given only by who builds an error again from its parts:
+        oslo.messaging at the caller's side, copy and pickle.
+    :param data: what the message is made from; becomes attributes.
+    """
 
     msg_fmt = 'nova-throttle failed'
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, message: str | None = None, **data: Any) -> None:
+        # oslo.messaging sends args and kwargs along.
+        self.kwargs = data
         self.__dict__.update(data)
-        super().__init__(self.msg_fmt % data)
+        super().__init__(self.msg_fmt % data if message is None else message)
 
 
 class AdmissionClosed(ThrottleError):
@@ -55,6 +62,29 @@ class GateFull(ThrottleError):
 
 class MigrationAborted(ThrottleError):
     msg_fmt = 'live migration of instance %(instance_uuid)s was aborted'
+
+
+class MigrationFailed(ThrottleError):
+    msg_fmt = 'live migration %(migration_uuid)s ended as %(status)s'
+
+
+class ServiceStopping(ThrottleError):
+    msg_fmt = 'nova-compute stops'
+
+
+class AdminRequired(ThrottleError):
+    msg_fmt = '%(action)s is for administrators only'
+
+
+class HostSilent(ThrottleError):
+    msg_fmt = (
+        'host %(host)s did not answer in %(timeout)s seconds: nova-compute '
+        'is down there, or this is not the message bus of its cell'
+    )
+
+
+class HostNotThrottled(ThrottleError):
+    msg_fmt = 'nova-throttle is not active on host %(host)s'
 
 
 class ActivationError(ThrottleError):

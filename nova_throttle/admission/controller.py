@@ -147,6 +147,13 @@ class Controller:
         with self._lock:
             self._closed = True
 
+    def open(self) -> None:
+        """Accept and start again, after a stop that was taken back."""
+        with self._lock:
+            self._closed = False
+            admitted = self._admit()
+        self._launch(admitted)
+
     def waiting(self) -> tuple[Request, ...]:
         """Return the queued requests in their order."""
         with self._lock:

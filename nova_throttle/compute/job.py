@@ -1,0 +1,235 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One accepted live migration, from its RPC request to its real end.
+
+An abort is never lost between two steps: each step asks, under one lock,
+whether an abort came before it. A slot is given back once, when the driver
+has returned and none of its callbacks is running or still to come.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import enum
+import threading
+from typing import Any
+
+from nova_throttle.admission import request as request_lib
+from nova_throttle import exception
+
+
+class Phase(enum.Enum):
+    """How far a job has come."""
+
+    QUEUED = 'queued'
+    PREPARING = 'preparing'
+    PREPARED = 'prepared'
+    IN_DRIVER = 'in driver'
+    OVER = 'over'
+
+
+class Job:
+    """What a compute manager knows of a live migration.
+
+    :param context: the request context that it runs under.
+    :param dest: the destination host.
+    :param instance: the instance, as it came with the request.
+    :param block_migration: whether disks are copied, as asked for.
+    :param migration: the migration record.
+    :param migrate_data: what the destination's check returned.
+    :param gates: names of the gates that it needs.
+    :param on_over: called once, with the job, when it is really over.
+    """
+
+    def __init__(
+        self,
+        context: Any,
+        dest: str,
+        instance: Any,
+        block_migration: Any,
+        migration: Any,
+        migrate_data: Any,
+        *,
+        gates: tuple[str, ...],
+        on_over: Callable[['Job'], None],
+    ) -> None:
+        self.context = context
+        self.dest = dest
+        self.instance = instance
+        self.block_migration = block_migration
+        self.migration = migration
+        self.migrate_data = migrate_data
+        # The volumes as they were before the destination prepared.
+        self.source_bdms: Any = None
+        self.error: BaseException | None = None
+        # Whether a callback of Nova's (post or rollback) has succeeded.
+        self.called_back = False
+        # How Nova's shutdown knows it.
+        self.task_key: Any = None
+        # The open event of the instance action.
+        self.event: Any = None
+        self.request = request_lib.Request(
+            migration_uuid=migration.uuid,
+            instance_uuid=instance.uuid,
+            destination=dest,
+            gates=gates,
+        )
+        self._on_over = on_over
+        self._phase = Phase.QUEUED
+        self._aborted = False
+        self._callbacks = 0
+        # Whether a callback may still come: only a driver calls back
+        # later than it returns, and not if it raised.
+        self._awaited = False
+        self._returned = False
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f'<Job {self.migration.uuid}: {self._phase.value}>'
+
+    @property
+    def phase(self) -> Phase:
+        """How far it has come."""
+        return self._phase
+
+    @property
+    def awaits_callback(self) -> bool:
+        """Whether the driver has returned but never called back."""
+        return self._returned and self._awaited
+
+    def enter(self, phase: Phase) -> None:
+        """Go on to the next phase.
+
+        :raises MigrationAborted: if an abort came before.
+        """
+        with self._lock:
+            if self._aborted:
+                raise exception.MigrationAborted(
+                    instance_uuid=self.instance.uuid
+                )
+            self._phase = phase
+            self._awaited = phase is Phase.IN_DRIVER
+
+    def prepared(self, migrate_data: Any) -> None:
+        """Note that the destination has prepared.
+
+        :param migrate_data: what it returned: a rollback needs it.
+        """
+        with self._lock:
+            self.migrate_data = migrate_data
+            self._phase = Phase.PREPARED
+
+    def request_abort(self) -> bool:
+        """Ask for an abort of an admitted job.
+
+        :returns: whether it will be aborted on its way to the driver;
+            False if the driver has it, which must be asked then.
+        """
+        with self._lock:
+            if self._phase in (Phase.IN_DRIVER, Phase.OVER):
+                return False
+            self._aborted = True
+            return True
+
+    @contextlib.contextmanager
+    def callback(self) -> Iterator[None]:
+        """Keep the slot while a callback of the driver runs."""
+        with self._lock:
+            self._callbacks += 1
+        try:
+            yield
+            self.called_back = True
+        except BaseException as error:
+            self.error = self.error or error
+            raise
+        finally:
+            with self._lock:
+                self._callbacks -= 1
+                self._awaited = False
+            self._settle()
+
+    def returned(self, error: BaseException | None = None) -> None:
+        """Note that the work returned to the manager.
+
+        :param error: what it raised: no callback comes after that.
+        """
+        with self._lock:
+            self._returned = True
+            if error is not None:
+                self.error = error
+                self._awaited = False
+        self._settle()
+
+    def found_over(self, migration: Any) -> None:
+        """Note that the migration record says that it is over.
+
+        :param migration: the record as it is now.
+        """
+        with self._lock:
+            self.migration = migration
+            self._awaited = False
+        self._settle()
+
+    def _settle(self) -> None:
+        with self._lock:
+            over = (
+                self._returned
+                and not self._callbacks
+                and not self._awaited
+                and self._phase is not Phase.OVER
+            )
+            if over:
+                self._phase = Phase.OVER
+        if over:
+            self._on_over(self)
+
+
+class Jobs:
+    """The jobs of one host, by migration and by instance.
+
+    An instance may have a job that ends while its next one is accepted:
+    the newest is the one that is found by instance.
+    """
+
+    def __init__(self) -> None:
+        self._by_migration: dict[str, Job] = {}
+        self._by_instance: dict[str, Job] = {}
+
+    def add(self, job: Job) -> None:
+        """Add a job.
+
+        :raises DuplicateRequest: if there is one of the same migration.
+        """
+        uuid = job.migration.uuid
+        if self._by_migration.setdefault(uuid, job) is not job:
+            raise exception.DuplicateRequest(migration_uuid=uuid)
+        self._by_instance[job.instance.uuid] = job
+
+    def remove(self, job: Job) -> None:
+        """Forget a job; twice is harmless."""
+        self._by_migration.pop(job.migration.uuid, None)
+        if self._by_instance.get(job.instance.uuid) is job:
+            del self._by_instance[job.instance.uuid]
+
+    def of_migration(self, migration_uuid: str) -> Job | None:
+        """Return the job of a migration."""
+        return self._by_migration.get(migration_uuid)
+
+    def of_instance(self, instance_uuid: str) -> Job | None:
+        """Return the newest job of an instance."""
+        return self._by_instance.get(instance_uuid)
+
+    def awaiting_callback(self) -> list[Job]:
+        """Return the jobs whose driver has returned but not called back."""
+        jobs = list(self._by_migration.values())
+        return [job for job in jobs if job.awaits_callback]

@@ -1,0 +1,88 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The options of [nova_throttle].
+
+Nothing here reads a global configuration: whoever has one passes it in.
+"""
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup(
+    'nova_throttle',
+    title='Live-migration admission control',
+    help='Options of nova-throttle, read by nova-compute only.',
+)
+
+ACTIVATION_OPTS: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        'enabled',
+        default=False,
+        help="""
+Let nova-throttle decide when each live migration of this host may start.
+
+Set it to true on every compute host where the package is installed. When it
+is false, nova-compute behaves as if the package were not there.
+
+Related options:
+
+* ``[DEFAULT] max_concurrent_live_migrations`` is the limit of this host's
+  outgoing live migrations; ``0`` is unlimited.
+""",
+    ),
+    cfg.BoolOpt(
+        'allow_untested_nova',
+        default=False,
+        help="""
+Start even with a Nova release that nova-throttle was not tested with.
+
+By default nova-compute stops with an error then. Set it to true to try a new
+release on one host, never on all; a warning is logged at every start.
+
+Related options:
+
+* ``[nova_throttle] enabled``
+""",
+    ),
+]
+
+HOUSEKEEPING_OPTS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        'housekeeping_interval',
+        default=60,
+        min=1,
+        max=3600,
+        help="""
+Seconds between two looks for what events may have missed.
+
+A slot whose migration is over in the database, although its driver never
+said so, is freed at such a look. Nothing waits for it in normal operation:
+slots are handed over by events. Lower it only while you look for a problem.
+""",
+    ),
+]
+
+ALL_OPTS: list[cfg.Opt] = [*ACTIVATION_OPTS, *HOUSEKEEPING_OPTS]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Make our options known to a configuration; twice is harmless.
+
+    :param conf: the configuration of the process.
+    """
+    conf.register_group(GROUP)
+    conf.register_opts(ALL_OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
+    """Return our options for the sample generator and the validator."""
+    return [(GROUP, ALL_OPTS)]

@@ -1,0 +1,126 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What of Nova is replaced, in one table.
+
+Everything is checked before anything is replaced, so Nova is either wholly
+overridden or untouched. Nova's own classes are never rebound: their
+``super()`` calls name them.
+"""
+
+import dataclasses
+import importlib
+from typing import Any
+
+from nova_throttle import exception
+
+
+@dataclasses.dataclass(frozen=True)
+class Override:
+    """One name of Nova that is replaced.
+
+    :param holder: module, and attribute path within it, of the object that
+        holds the name.
+    :param name: the attribute or the dictionary key.
+    :param original: what must be there for us to replace it.
+    :param replacement: what we put there.
+    """
+
+    holder: str
+    name: str
+    original: str
+    replacement: str
+
+
+def _found(holder: Any, name: str) -> Any:
+    return holder[name] if isinstance(holder, dict) else getattr(holder, name)
+
+
+def _put(holder: Any, name: str, value: Any) -> None:
+    if isinstance(holder, dict):
+        holder[name] = value
+    else:
+        setattr(holder, name, value)
+
+
+def _resolve(path: str) -> Any:
+    module, _, attribute = path.partition(':')
+    found = importlib.import_module(module)
+    return getattr(found, attribute) if attribute else found
+
+
+def _path(value: Any) -> str:
+    """Name a class as Nova's table of managers does."""
+    if isinstance(value, str):
+        return value
+    return f'{value.__module__}.{value.__qualname__}'
+
+
+# The service table holds dotted names; the driver package holds the class
+# that ``compute_driver = libvirt.LibvirtDriver`` resolves to.
+TABLE = (
+    Override(
+        holder='nova.service:SERVICE_MANAGERS',
+        name='nova-compute',
+        original='nova.compute.manager.ComputeManager',
+        replacement='nova_throttle.compute.manager.ThrottledComputeManager',
+    ),
+    Override(
+        holder='nova.virt.libvirt',
+        name='LibvirtDriver',
+        original='nova.virt.libvirt.driver.LibvirtDriver',
+        replacement='nova_throttle.virt.libvirt.driver.'
+        'ThrottledLibvirtDriver',
+    ),
+)
+
+
+def _new_value(override: Override, old: Any) -> Any:
+    """Return the replacement in the form of what it replaces."""
+    module, _, name = override.replacement.rpartition('.')
+    new = getattr(importlib.import_module(module), name)
+    return override.replacement if isinstance(old, str) else new
+
+
+def install() -> None:
+    """Put our classes in the place of Nova's; twice is harmless.
+
+    :raises ForeignOverride: if somebody else replaced one of them.
+    """
+    changes = []
+    for override in TABLE:
+        holder = _resolve(override.holder)
+        old = _found(holder, override.name)
+        if _path(old) == override.replacement:
+            continue
+        if _path(old) != override.original:
+            raise exception.ForeignOverride(
+                name=f'{override.holder} {override.name}',
+                found=_path(old),
+                expected=override.original,
+            )
+        changes.append((holder, override.name, _new_value(override, old)))
+    for holder, name, value in changes:
+        _put(holder, name, value)
+
+
+def uninstall() -> None:
+    """Put Nova's own classes back where ours are; twice is harmless."""
+    for override in TABLE:
+        holder = _resolve(override.holder)
+        found = _found(holder, override.name)
+        if _path(found) != override.replacement:
+            continue
+        module, _, name = override.original.rpartition('.')
+        original = getattr(importlib.import_module(module), name)
+        is_name = isinstance(found, str)
+        _put(holder, override.name, override.original if is_name else original)

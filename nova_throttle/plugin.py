@@ -1,0 +1,119 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The entry point: how nova-compute gets its throttle.
+
+An operator who asked for a throttle never runs without one: whatever keeps
+it from being installed stops nova-compute with one readable line. Heavy
+imports wait until then, because a plugin that can't be imported is skipped.
+"""
+
+import sys
+from typing import Any
+
+import os_vif.objects.host_info
+import os_vif.plugin
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from nova_throttle import conf as throttle_conf
+from nova_throttle import exception
+
+LOG = logging.getLogger(__name__)
+
+
+class NovaThrottle(os_vif.plugin.PluginBase):
+    """A VIF plugin that plugs no VIF.
+
+    nova-compute loads all VIF plugins after it has read its configuration
+    and before it creates its service, in every release: the one moment at
+    which a package beside Nova is asked for in time.
+    """
+
+    @classmethod
+    def load(cls, plugin_name: str) -> Any:
+        """Install the overrides if this is nova-compute and wants them.
+
+        :raises SystemExit: if they are wanted and can't be had.
+        """
+        if 'nova.cmd.compute' in sys.modules:
+            _activate_or_stop(cfg.CONF)
+        return super().load(plugin_name)
+
+    def describe(self) -> Any:
+        """Describe a plugin that supports no VIF type."""
+        return os_vif.objects.host_info.HostPluginInfo(
+            plugin_name='nova_throttle', vif_info=[]
+        )
+
+    def plug(self, vif: Any, instance_info: Any) -> None:
+        """Do nothing: no VIF ever names this plugin."""
+
+    def unplug(self, vif: Any, instance_info: Any) -> None:
+        """Do nothing: no VIF ever names this plugin."""
+
+
+def activate(conf: cfg.ConfigOpts) -> bool:
+    """Install the overrides if [nova_throttle] enabled is true.
+
+    :param conf: the configuration of this process.
+    :returns: whether they are installed.
+    :raises ActivationError: if they are wanted and can't be had.
+    """
+    throttle_conf.register_opts(conf)
+    if not _read(conf, 'enabled', 'nova_throttle'):
+        return False
+    for opt in throttle_conf.ALL_OPTS:
+        _read(conf, opt.dest, 'nova_throttle')
+    # Local: Nova is there for sure only now.
+    from nova_throttle.compute import compat
+    from nova_throttle import overrides
+
+    limit = _read(conf, 'max_concurrent_live_migrations')
+    compat.check_nova(conf.nova_throttle.allow_untested_nova)
+    overrides.install()
+    LOG.info(
+        'nova-throttle is active: Nova %(nova)s, %(mode)s, at most '
+        '%(limit)s outgoing live migrations at a time',
+        {
+            'nova': compat.nova_version(),
+            'mode': compat.mode(),
+            'limit': limit or 'unlimited',
+        },
+    )
+    return True
+
+
+def _activate_or_stop(conf: cfg.ConfigOpts) -> None:
+    try:
+        activate(conf)
+    except exception.ActivationError as error:
+        reason = str(error)
+    except Exception as error:
+        # Such as a name that this Nova does not have.
+        LOG.debug('nova-throttle can not be activated', exc_info=True)
+        reason = f'{type(error).__name__}: {error}'
+    else:
+        return
+    LOG.critical('nova-throttle: %s; nova-compute stops', reason)
+    sys.exit(1)
+
+
+def _read(conf: cfg.ConfigOpts, name: str, group: str | None = None) -> Any:
+    """Read one option; a bad value is an error that names it."""
+    try:
+        return getattr(conf[group] if group else conf, name)
+    except (ValueError, cfg.Error) as error:
+        reason = ' '.join(str(error).split())
+        raise exception.InvalidOption(
+            option=f'[{group or "DEFAULT"}] {name}', reason=reason
+        ) from error

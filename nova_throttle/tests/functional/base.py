@@ -1,0 +1,280 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The ground of the functional tests: Nova's services, and our overrides.
+
+Several compute services with the libvirt driver run in this process. A test
+decides when each guest's migration call to libvirt returns, and how.
+"""
+
+import threading
+
+import fixtures
+from lxml import etree
+from nova import context as nova_context
+from nova import objects
+from nova.tests.fixtures import libvirt as fakelibvirt
+from nova.tests.functional import integrated_helpers
+from nova.tests.functional.libvirt import base as libvirt_base
+
+from nova_throttle import fixture
+
+# Seconds until a state that does not come fails the test.
+PATIENCE = 30
+
+
+class Guests:
+    """Decides how the migration call of each guest ends.
+
+    Until told otherwise, the call of a guest that is held blocks. An abort
+    makes it fail as libvirt's does.
+    """
+
+    def __init__(self, computes):
+        self._computes = computes
+        self._changed = threading.Condition()
+        self._held = set()
+        self._failing = set()
+        self._aborted = set()
+        self.hold_all = False
+        # Server UUIDs in the call now, and the most there ever were.
+        self.running = set()
+        self.most_running = 0
+        # In the order of their calls.
+        self.started = []
+
+    def hold(self, *servers):
+        with self._changed:
+            self._held.update(server['id'] for server in servers)
+
+    def release(self, *servers):
+        with self._changed:
+            self._held.difference_update(server['id'] for server in servers)
+            self._changed.notify_all()
+
+    def release_all(self):
+        with self._changed:
+            self.hold_all = False
+            self._held.clear()
+            self._changed.notify_all()
+
+    def fail(self, *servers):
+        with self._changed:
+            self._failing.update(server['id'] for server in servers)
+            self._held.difference_update(self._failing)
+            self._changed.notify_all()
+
+    def wait_running(self, *servers):
+        wanted = {server['id'] for server in servers}
+        with self._changed:
+            assert self._changed.wait_for(
+                lambda: wanted <= self.running, PATIENCE
+            ), f'only {self.running} run, not all of {wanted}'
+
+    def migrate(self, domain, uri, params):
+        """Stand in for libvirt's migrateToURI3."""
+        root = etree.fromstring(params['destination_xml'])
+        uuid = root.find('./uuid').text
+        with self._changed:
+            self.running.add(uuid)
+            self.started.append(uuid)
+            self.most_running = max(self.most_running, len(self.running))
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._may_end(uuid), PATIENCE)
+            self.running.discard(uuid)
+            failed = uuid in self._failing or uuid in self._aborted
+            self._failing.discard(uuid)
+            self._aborted.discard(uuid)
+        if failed:
+            raise fakelibvirt.make_libvirtError(
+                fakelibvirt.libvirtError,
+                'operation failed: migration out job: unexpectedly failed',
+                error_code=fakelibvirt.VIR_ERR_OPERATION_FAILED,
+            )
+        # The part of the URI behind its scheme is the destination's name.
+        host = uri.split('://')[1].split('/')[0]
+        self._connection(host).createXML(params['destination_xml'], 0)
+        domain.complete_job()
+
+    def abort(self, domain):
+        """Stand in for libvirt's abortJob."""
+        uuid = domain.UUIDString()
+        with self._changed:
+            if uuid not in self.running:
+                raise fakelibvirt.make_libvirtError(
+                    fakelibvirt.libvirtError,
+                    'Requested operation is not valid: no job is active',
+                    error_code=fakelibvirt.VIR_ERR_OPERATION_INVALID,
+                )
+            self._aborted.add(uuid)
+            self._changed.notify_all()
+
+    def _may_end(self, uuid):
+        held = self.hold_all or uuid in self._held
+        return not held or uuid in self._failing or uuid in self._aborted
+
+    def _connection(self, host):
+        return self._computes[host].driver._host.get_connection()
+
+
+class ThrottleTestCase(
+    libvirt_base.ServersTestBase, integrated_helpers.InstanceHelperMixin
+):
+    """Two hosts, ``src`` and ``dest``, with nova-throttle.
+
+    ``limit`` is ``max_concurrent_live_migrations``; ``options`` are those
+    of [nova_throttle].
+    """
+
+    microversion = '2.74'
+    ADMIN_API = True
+
+    limit = 1
+    options: dict = {}
+    hosts = ('src', 'dest')
+
+    def setUp(self):
+        super().setUp()
+        self.flags(max_concurrent_live_migrations=self.limit)
+        self.useFixture(fixture.ThrottleFixture(**self.options))
+        for host in self.hosts:
+            self.start_compute(hostname=host)
+        self.src = self.computes['src']
+        self.guests = Guests(self.computes)
+        # Before the services stop.
+        self.addCleanup(self._end_migrations)
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.tests.fixtures.libvirt.Domain.migrateToURI3',
+                lambda domain, uri, params, flags: self.guests.migrate(
+                    domain, uri, params
+                ),
+            )
+        )
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.tests.fixtures.libvirt.Domain.abortJob',
+                lambda domain: self.guests.abort(domain),
+            )
+        )
+
+    def _end_migrations(self):
+        self.guests.release_all()
+        for compute in self.computes.values():
+            throttle = compute.manager.throttle
+            self.wait_for(
+                lambda t=throttle: t.closed or not t.snapshot().queue
+            )
+            self.wait_for(
+                lambda t=throttle: (
+                    not any(g.owners for g in t.snapshot().gates.values())
+                )
+            )
+
+    @property
+    def throttle(self):
+        """The admission controller of the source host."""
+        return self.computes['src'].manager.throttle
+
+    def boot(self, count=1, host='src', networks='none'):
+        """Boot servers and wait until they are ACTIVE."""
+        servers = [
+            self.api.post_server(
+                {'server': self._build_server(host=host, networks=networks)}
+            )
+            for _ in range(count)
+        ]
+        return [self._wait_for_state_change(s, 'ACTIVE') for s in servers]
+
+    def migrate(self, *servers, host='dest'):
+        """Ask for live migrations and wait until the source has them all."""
+        for server in servers:
+            self.api.post_server_action(
+                server['id'],
+                {'os-migrateLive': {'host': host, 'block_migration': 'auto'}},
+            )
+        for server in servers:
+            self.wait_status(server, 'queued', 'preparing', 'running')
+
+    def migration(self, server):
+        """Return the newest migration record of a server."""
+        context = nova_context.get_admin_context()
+        with nova_context.target_cell(context, self.cell) as cell_context:
+            found = objects.MigrationList.get_by_filters(
+                cell_context, {'instance_uuid': server['id']}
+            )
+        return max(found, key=lambda migration: migration.id)
+
+    @property
+    def cell(self):
+        return self.host_mappings['src'].cell_mapping
+
+    def status(self, server):
+        return self.migration(server).status
+
+    def wait_status(self, server, *statuses):
+        self.wait_for(
+            lambda: self.status(server) in statuses,
+            lambda: f'{self.status(server)} is none of {statuses}',
+        )
+
+    def wait_for(self, condition, what=lambda: 'the state did not come'):
+        """Wait until a condition holds that no event tells of."""
+        tick = threading.Event()
+        for _ in range(PATIENCE * 20):
+            if condition():
+                return
+            tick.wait(0.05)
+        self.fail(what())
+
+    def abort(self, server):
+        self.api.api_delete(
+            f'/servers/{server["id"]}/migrations/{self.migration(server).id}'
+        )
+
+    def assert_on(self, server, host):
+        """Check that a server is ACTIVE on a host and at rest."""
+        found = self._wait_for_state_change(server, 'ACTIVE')
+        self.assertEqual(host, found['OS-EXT-SRV-ATTR:host'])
+        self.assertIsNone(found['OS-EXT-STS:task_state'])
+
+    def allocations(self, uuid):
+        found = self.placement.get(f'/allocations/{uuid}').body
+        names = {uuid: name for name, uuid in self.compute_rp_uuids.items()}
+        return sorted(names[provider] for provider in found['allocations'])
+
+    def assert_left(self, server, status, host='src'):
+        """Check that a request left and nothing is held for it (R10)."""
+        self.wait_status(server, status)
+        self.assert_on(server, host)
+        self.assertEqual([host], self.allocations(server['id']))
+        migration = self.migration(server)
+        self.assertEqual([], self.allocations(migration.uuid))
+        self.assertNotIn(migration.uuid, self.owners())
+        self.wait_for(lambda: self._event(server) is not None)
+
+    def owners(self):
+        return self.throttle.snapshot().gates['source'].owners
+
+    def _event(self, server):
+        """Return the result of the newest live-migration event."""
+        for action in self.api.get_instance_actions(server['id']):
+            if action['action'] == 'live-migration':
+                details = self.api.api_get(
+                    f'/servers/{server["id"]}/os-instance-actions/'
+                    f'{action["request_id"]}'
+                ).body['instanceAction']
+                for event in details['events']:
+                    if event['event'] == 'compute_live_migration':
+                        return event['result']
+                return None
+        return None

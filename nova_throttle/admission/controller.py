@@ -208,7 +208,7 @@ class Controller:
             request = self._queue.next(self._has_room)
             if request is None:
                 break
-            self._queue.remove(request.migration_uuid)
+            self._queue.remove(request)
             # The one instant that decides between cancel and admission.
             if request.ticket.set_running_or_notify_cancel():
                 for gate in request.gates:
@@ -251,7 +251,7 @@ class Controller:
         if not request.ticket.cancelled():
             return
         with self._lock:
-            self._queue.remove(request.migration_uuid)
+            self._queue.remove(request)
             admitted = self._admit()
         self._launch(admitted)
 
@@ -275,7 +275,5 @@ def _waits(
             reason = snapshot_lib.WaitReason.RESERVED
         else:
             continue
-        waits.append(
-            snapshot_lib.Wait(reason, name, gate.limit, gate.owners)
-        )
+        waits.append(snapshot_lib.Wait(reason, name, gate.limit, gate.owners))
     return tuple(waits)

@@ -72,8 +72,8 @@ class _Lane:
 class WaitQueue:
     """Keep requests in order and choose the next that may start.
 
-    An item stays in the queue until it is taken out by name, so that one
-    which is being looked at can still be cancelled.
+    An item stays in the queue until it is taken out, so that one which
+    is being looked at can still be cancelled.
 
     Not thread-safe: the controller holds its lock around every call.
 
@@ -107,28 +107,28 @@ class WaitQueue:
         :param request: the request; its migration UUID must be new here.
         :param now: seconds on the caller's monotonic clock.
         """
-        waiting = Waiting(
-            request.priority, next(self._sequence), request, now
-        )
+        waiting = Waiting(request.priority, next(self._sequence), request, now)
         self._waiting[request.migration_uuid] = waiting
         lane = self._lanes.get(request.gates)
         if lane is None:
             lane = self._lanes[request.gates] = _Lane()
         lane.add(waiting)
 
-    def remove(self, migration_uuid: str) -> request_lib.Request | None:
+    def remove(self, request: request_lib.Request) -> bool:
         """Take a request out.
 
-        :returns: the request, or None if it does not wait here.
+        :param request: the very object: its migration UUID may have come
+            again, in another request.
+        :returns: whether it waited here.
         """
-        waiting = self._waiting.pop(migration_uuid, None)
-        if waiting is None:
-            return None
-        gates = waiting.request.gates
-        self._lanes[gates].discard(waiting)
-        if self._lanes[gates].head() is None:
-            del self._lanes[gates]
-        return waiting.request
+        waiting = self._waiting.get(request.migration_uuid)
+        if waiting is None or waiting.request is not request:
+            return False
+        del self._waiting[request.migration_uuid]
+        self._lanes[request.gates].discard(waiting)
+        if self._lanes[request.gates].head() is None:
+            del self._lanes[request.gates]
+        return True
 
     def next(
         self, has_room: Callable[[str], bool]

@@ -1,0 +1,36 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Bugs that the core once had, one test each."""
+
+from concurrent import futures
+
+from nova_throttle.tests.unit.admission import base
+
+
+class RegressionTestCase(base.CoreTestCase):
+    def test_stale_cancel_leaves_a_successor_alone(self):
+        """The name of a cancelled request came again before its callback."""
+        self.make_controller(source=1)
+        self.submit('first', 'source')
+
+        def come_again(ticket):
+            self.throttle.finish('first')
+            self.submit('second', 'source')
+            self.submit('a', 'source')
+
+        ticket = futures.Future()
+        ticket.add_done_callback(come_again)
+        self.submit('a', 'source', ticket=ticket)
+        ticket.cancel()
+        self.assertEqual(['first', 'second'], self.started)
+        self.assertEqual(['a'], self.queued())

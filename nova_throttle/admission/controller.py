@@ -117,7 +117,9 @@ class Controller:
         :returns: whether it was in progress: finishing twice is harmless.
         """
         with self._lock:
-            request = self._release(migration_uuid)
+            request = self._running.get(migration_uuid)
+            if request is not None:
+                self._release(request)
             admitted = self._admit()
         self._launch(admitted)
         if request is None:
@@ -217,12 +219,14 @@ class Controller:
                 admitted.append(request)
         return admitted
 
-    def _release(self, migration_uuid: str) -> Request | None:
-        request = self._running.pop(migration_uuid, None)
-        if request is not None:
-            for gate in request.gates:
-                self._gates[gate].release(migration_uuid)
-        return request
+    def _release(self, request: Request) -> bool:
+        # Not by name: it may have come again, in another request.
+        if self._running.get(request.migration_uuid) is not request:
+            return False
+        del self._running[request.migration_uuid]
+        for gate in request.gates:
+            self._gates[gate].release(request.migration_uuid)
+        return True
 
     # The caller of each method from here on must not hold the lock.
 
@@ -235,10 +239,10 @@ class Controller:
                 self._start(request)
             except Exception as error:
                 with self._lock:
-                    failed = self._release(request.migration_uuid)
+                    failed = self._release(request)
                     admitted.extend(self._admit())
-                if failed is not None:
-                    self._punch(failed, error)
+                if failed:
+                    self._punch(request, error)
 
     @staticmethod
     def _punch(request: Request, error: BaseException | None) -> None:

@@ -34,3 +34,20 @@ class RegressionTestCase(base.CoreTestCase):
         ticket.cancel()
         self.assertEqual(['first', 'second'], self.started)
         self.assertEqual(['a'], self.queued())
+
+    def test_failed_start_leaves_a_successor_alone(self):
+        """The name of a request came again while its start failed."""
+        self.make_controller(source=1)
+        crew = base.Crew(self)
+
+        def finish_come_again_and_fail(request):
+            del self.on_start['a']
+            self.throttle.finish('a')
+            crew.start(self.submit, 'a', 'source')
+            crew.join()
+            raise ValueError
+
+        self.on_start['a'] = finish_come_again_and_fail
+        self.submit('a', 'source')
+        self.assertEqual(['a', 'a'], self.started)
+        self.assertEqual(('a',), self.owners('source'))

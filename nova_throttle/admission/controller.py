@@ -83,12 +83,16 @@ class Controller:
     def submit(self, request: Request) -> None:
         """Accept a request: it starts when all its gates have room.
 
+        One whose ticket was cancelled before is dropped.
+
         :raises AdmissionClosed: once stopping has begun.
         :raises DuplicateRequest: if it waits or is in progress already.
         :raises UnknownGate: if it needs a gate that does not exist.
         """
         with self._lock:
             self._check(request)
+            if request.ticket.cancelled():
+                return
             self._queue.add(request, self._clock())
             admitted = self._admit()
         # After the lock: the callback runs at once if somebody cancelled
@@ -255,8 +259,11 @@ class Controller:
         if not request.ticket.cancelled():
             return
         with self._lock:
-            self._queue.remove(request)
+            forgotten = self._queue.remove(request)
             admitted = self._admit()
+        if forgotten:
+            # Who waits for a set of futures is woken by this alone.
+            request.ticket.set_running_or_notify_cancel()
         self._launch(admitted)
 
 

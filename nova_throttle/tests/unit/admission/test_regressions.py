@@ -51,3 +51,27 @@ class RegressionTestCase(base.CoreTestCase):
         self.submit('a', 'source')
         self.assertEqual(['a', 'a'], self.started)
         self.assertEqual(('a',), self.owners('source'))
+
+    def test_cancel_wakes_who_waits_for_the_ticket(self):
+        """futures.wait() and as_completed() slept for ever."""
+        self.make_controller(source=1)
+        self.submit('a', 'source')
+        for cancel in (
+            lambda request: request.ticket.cancel(),
+            lambda request: self.throttle.cancel(request.migration_uuid),
+        ):
+            request = self.submit('b', 'source')
+            cancel(request)
+            done, _ = futures.wait([request.ticket], timeout=0)
+            self.assertEqual({request.ticket}, done)
+
+    def test_cancelled_ticket_may_come_again(self):
+        """It broke submit."""
+        self.make_controller(source=1)
+        self.submit('a', 'source')
+        request = self.submit('b', 'source')
+        request.ticket.cancel()
+        self.throttle.finish('a')
+        self.throttle.submit(request)
+        self.assertEqual(['a'], self.started)
+        self.assert_idle()

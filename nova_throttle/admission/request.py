@@ -45,3 +45,7 @@ class Request:
     ticket: 'futures.Future[None]' = dataclasses.field(
         default_factory=futures.Future, repr=False
     )
+
+    def __post_init__(self) -> None:
+        # A gate that is named twice is still one slot.
+        object.__setattr__(self, 'gates', tuple(dict.fromkeys(self.gates)))

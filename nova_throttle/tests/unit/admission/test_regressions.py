@@ -75,3 +75,14 @@ class RegressionTestCase(base.CoreTestCase):
         self.throttle.submit(request)
         self.assertEqual(['a'], self.started)
         self.assert_idle()
+
+    def test_gate_named_twice_needs_one_slot(self):
+        """The second slot was refused with the first one taken."""
+        self.make_controller(source=1)
+        self.submit('a', 'source', 'source')
+        self.submit('b', 'source', 'source')
+        self.assertEqual(['a'], self.started)
+        self.throttle.finish('a')
+        self.throttle.finish('b')
+        self.assertEqual(['a', 'b'], self.started)
+        self.assert_idle()

@@ -19,6 +19,7 @@ to the next request under the lock; once closed, nothing starts.
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Mapping
+from concurrent import futures
 import functools
 import threading
 import time
@@ -86,7 +87,7 @@ class Controller:
         One whose ticket was cancelled before is dropped.
 
         :raises AdmissionClosed: once stopping has begun.
-        :raises DuplicateRequest: if it waits or is in progress already.
+        :raises DuplicateRequest: if it waits, is in progress or is over.
         :raises UnknownGate: if it needs a gate that does not exist.
         """
         with self._lock:
@@ -198,7 +199,8 @@ class Controller:
         uuid = request.migration_uuid
         if self._closed:
             raise exception.AdmissionClosed(migration_uuid=uuid)
-        if uuid in self._running or uuid in self._queue:
+        known = uuid in self._running or uuid in self._queue
+        if known or _is_used(request.ticket):
             raise exception.DuplicateRequest(migration_uuid=uuid)
         for gate in request.gates:
             if gate not in self._gates:
@@ -265,6 +267,11 @@ class Controller:
             # Who waits for a set of futures is woken by this alone.
             request.ticket.set_running_or_notify_cancel()
         self._launch(admitted)
+
+
+def _is_used(ticket: 'futures.Future[None]') -> bool:
+    """Tell whether a request with this ticket has been admitted."""
+    return ticket.running() or (ticket.done() and not ticket.cancelled())
 
 
 def _waits(

@@ -14,6 +14,7 @@
 
 from concurrent import futures
 
+from nova_throttle import exception
 from nova_throttle.tests.unit.admission import base
 
 
@@ -85,4 +86,17 @@ class RegressionTestCase(base.CoreTestCase):
         self.throttle.finish('a')
         self.throttle.finish('b')
         self.assertEqual(['a', 'b'], self.started)
+        self.assert_idle()
+
+    def test_used_ticket_is_refused(self):
+        """It broke the call that came to admit it, whoever made that."""
+        self.make_controller(source=1)
+        over = self.submit('a', 'source')
+        self.submit('b', 'source')
+        self.throttle.finish('a')
+        error = self.assertRaises(
+            exception.DuplicateRequest, self.throttle.submit, over
+        )
+        self.assertEqual('a', error.migration_uuid)
+        self.assertTrue(self.throttle.finish('b'))
         self.assert_idle()

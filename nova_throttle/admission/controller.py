@@ -16,7 +16,6 @@ A request gets all its slots at once or none; whoever frees a slot hands it
 to the next request under the lock; once closed, nothing starts.
 """
 
-from collections import deque
 from collections.abc import Callable
 from collections.abc import Mapping
 from concurrent import futures
@@ -209,9 +208,12 @@ class Controller:
     def _has_room(self, gate: str) -> bool:
         return self._gates[gate].has_room()
 
-    def _admit(self) -> deque[Request]:
-        """Make owners of all who can start now."""
-        admitted: deque[Request] = deque()
+    def _admit(self) -> Request | None:
+        """Make an owner of the next that can start.
+
+        Only one: what is admitted has to be started, so a row of them could
+        not be stopped any more.
+        """
         while not self._closed:
             request = self._queue.next(self._has_room)
             if request is None:
@@ -222,8 +224,8 @@ class Controller:
                 for gate in request.gates:
                     self._gates[gate].acquire(request.migration_uuid)
                 self._running[request.migration_uuid] = request
-                admitted.append(request)
-        return admitted
+                return request
+        return None
 
     def _release(self, request: Request) -> bool:
         # Not by name: it may have come again, in another request.
@@ -236,19 +238,23 @@ class Controller:
 
     # The caller of each method from here on must not hold the lock.
 
-    def _launch(self, admitted: deque[Request]) -> None:
+    def _launch(self, admitted: Request | None) -> None:
+        """Start an admitted request, and then all that can start too."""
         # A loop, not a recursion: when nothing can be started any more, a
         # long queue would end in a stack overflow.
-        while admitted:
-            request = admitted.popleft()
-            try:
-                self._start(request)
-            except Exception as error:
-                with self._lock:
-                    failed = self._release(request)
-                    admitted.extend(self._admit())
-                if failed:
-                    self._punch(request, error)
+        while admitted is not None:
+            self._launch_one(admitted)
+            with self._lock:
+                admitted = self._admit()
+
+    def _launch_one(self, request: Request) -> None:
+        try:
+            self._start(request)
+        except Exception as error:
+            with self._lock:
+                failed = self._release(request)
+            if failed:
+                self._punch(request, error)
 
     @staticmethod
     def _punch(request: Request, error: BaseException | None) -> None:

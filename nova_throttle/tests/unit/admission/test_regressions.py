@@ -100,3 +100,13 @@ class RegressionTestCase(base.CoreTestCase):
         self.assertEqual('a', error.migration_uuid)
         self.assertTrue(self.throttle.finish('b'))
         self.assert_idle()
+
+    def test_close_stops_a_row_of_starts(self):
+        """All that fitted were admitted first, and then started."""
+        self.make_controller(source=1)
+        self.on_start['c'] = lambda request: self.throttle.close()
+        for name in 'abcdef':
+            self.submit(name, 'source')
+        self.throttle.resize('source', 0)
+        self.assertEqual(['a', 'b', 'c'], self.started)
+        self.assertEqual(['d', 'e', 'f'], self.queued())

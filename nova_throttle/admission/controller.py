@@ -41,7 +41,8 @@ class Controller:
         request.ticket.cancel()                   # True: it never starts
         throttle.finish(request.migration_uuid)   # starts the next
 
-    All methods may be called from any thread, and from ``start``.
+    All methods may be called from any thread, and from ``start``: what has
+    room then starts when that ``start`` returns.
 
     :param gates: the limit of each gate by its name; 0 is unlimited.
     :param start: called with each admitted request, without a lock held,
@@ -67,6 +68,7 @@ class Controller:
         self._running: dict[str, Request] = {}
         self._closed = False
         self._lock = threading.Lock()
+        self._thread = threading.local()
 
     def __repr__(self) -> str:
         state = 'closed' if self._closed else 'open'
@@ -209,6 +211,13 @@ class Controller:
         return self._gates[gate].has_room()
 
     def _admit(self) -> Request | None:
+        # From start or a ticket's callback: the loop that called them goes
+        # on to admit. Each starting the next would overflow the stack.
+        if getattr(self._thread, 'launches', False):
+            return None
+        return self._admit_next()
+
+    def _admit_next(self) -> Request | None:
         """Make an owner of the next that can start.
 
         Only one: what is admitted has to be started, so a row of them could
@@ -240,12 +249,16 @@ class Controller:
 
     def _launch(self, admitted: Request | None) -> None:
         """Start an admitted request, and then all that can start too."""
-        # A loop, not a recursion: when nothing can be started any more, a
-        # long queue would end in a stack overflow.
-        while admitted is not None:
-            self._launch_one(admitted)
-            with self._lock:
-                admitted = self._admit()
+        if admitted is None:
+            return
+        self._thread.launches = True
+        try:
+            while admitted is not None:
+                self._launch_one(admitted)
+                with self._lock:
+                    admitted = self._admit_next()
+        finally:
+            self._thread.launches = False
 
     def _launch_one(self, request: Request) -> None:
         try:

@@ -110,3 +110,17 @@ class RegressionTestCase(base.CoreTestCase):
         self.throttle.resize('source', 0)
         self.assertEqual(['a', 'b', 'c'], self.started)
         self.assertEqual(['d', 'e', 'f'], self.queued())
+
+    def test_10000_that_finish_from_start_do_not_recurse(self):
+        """Each started the next from its own finish."""
+        self.make_controller(source=1)
+        self.submit('first', 'source')
+        for number in range(10000):
+            name = str(number)
+            self.on_start[name] = lambda r: self.throttle.finish(
+                r.migration_uuid
+            )
+            self.submit(name, 'source')
+        self.throttle.finish('first')
+        self.assertEqual(10001, len(self.started))
+        self.assert_idle()

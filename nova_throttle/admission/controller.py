@@ -127,11 +127,12 @@ class Controller:
             if request is not None:
                 self._release(request)
             admitted = self._admit()
-        self._launch(admitted)
-        if request is None:
-            return False
-        self._punch(request, error)
-        return True
+        try:
+            self._launch(admitted)
+        finally:
+            if request is not None:
+                self._punch(request, error)
+        return request is not None
 
     def resize(self, gate: str, limit: int) -> None:
         """Change a gate's limit, at once.
@@ -251,23 +252,32 @@ class Controller:
         """Start an admitted request, and then all that can start too."""
         if admitted is None:
             return
+        killed: BaseException | None = None
         self._thread.launches = True
         try:
             while admitted is not None:
-                self._launch_one(admitted)
+                killed = self._launch_one(admitted) or killed
                 with self._lock:
                     admitted = self._admit_next()
         finally:
             self._thread.launches = False
+        if killed is not None:
+            raise killed
 
-    def _launch_one(self, request: Request) -> None:
+    def _launch_one(self, request: Request) -> BaseException | None:
+        """Start an admitted request.
+
+        :returns: what would end this thread, once all is in order again.
+        """
         try:
             self._start(request)
-        except Exception as error:
+        except BaseException as error:
             with self._lock:
                 failed = self._release(request)
             if failed:
                 self._punch(request, error)
+            return None if isinstance(error, Exception) else error
+        return None
 
     @staticmethod
     def _punch(request: Request, error: BaseException | None) -> None:

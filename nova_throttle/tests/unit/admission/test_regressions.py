@@ -124,3 +124,22 @@ class RegressionTestCase(base.CoreTestCase):
         self.throttle.finish('first')
         self.assertEqual(10001, len(self.started))
         self.assert_idle()
+
+    def test_killed_start_releases_slots(self):
+        """What is no Exception (a greenlet's end) kept them for ever."""
+
+        class Killed(BaseException):
+            pass
+
+        def die(request):
+            raise Killed
+
+        self.make_controller(source=1)
+        self.on_start['b'] = die
+        for name in 'ab':
+            self.submit(name, 'source')
+        killed, after = self.throttle.waiting()[0], self.submit('c', 'source')
+        self.assertRaises(Killed, self.throttle.finish, 'a')
+        self.assertIsInstance(killed.ticket.exception(0), Killed)
+        self.assertTrue(after.ticket.running())
+        self.assertEqual(('c',), self.owners('source'))

@@ -175,7 +175,7 @@ class Controller:
                 name: snapshot_lib.GateState(name, gate.limit, gate.owners)
                 for name, gate in self._gates.items()
             }
-            reserved = self._queue.reserved_for(self._has_room)
+            reserved = self._queue.reservations(self._room)
             queued = list(self._queue)
             closed, now = self._closed, self._clock()
         entries = tuple(
@@ -208,8 +208,8 @@ class Controller:
             if gate not in self._gates:
                 raise exception.UnknownGate(gate=gate)
 
-    def _has_room(self, gate: str) -> bool:
-        return self._gates[gate].has_room()
+    def _room(self, gate: str) -> float:
+        return self._gates[gate].room()
 
     def _admit(self) -> Request | None:
         # From start or a ticket's callback: the loop that called them goes
@@ -225,7 +225,7 @@ class Controller:
         not be stopped any more.
         """
         while not self._closed:
-            request = self._queue.next(self._has_room)
+            request = self._queue.next(self._room)
             if request is None:
                 break
             self._queue.remove(request)
@@ -306,7 +306,7 @@ def _is_used(ticket: 'futures.Future[None]') -> bool:
 def _waits(
     waiting: queue.Waiting,
     gates: Mapping[str, snapshot_lib.GateState],
-    reserved: Mapping[str, queue.Waiting],
+    reserved: Mapping[str, list[queue.Waiting]],
     closed: bool,
 ) -> tuple[snapshot_lib.Wait, ...]:
     """Say what keeps a queued request from starting."""
@@ -315,12 +315,12 @@ def _waits(
     waits = []
     for name in waiting.request.gates:
         gate = gates[name]
-        keeper = reserved.get(name)
-        if gate.limit and len(gate.owners) >= gate.limit:
-            reason = snapshot_lib.WaitReason.GATE_FULL
-        elif keeper is not None and keeper < waiting:
-            reason = snapshot_lib.WaitReason.RESERVED
-        else:
+        ahead = sum(keeper < waiting for keeper in reserved.get(name, ()))
+        if not gate.limit or gate.limit - len(gate.owners) > ahead:
             continue
+        if len(gate.owners) >= gate.limit:
+            reason = snapshot_lib.WaitReason.GATE_FULL
+        else:
+            reason = snapshot_lib.WaitReason.RESERVED
         waits.append(snapshot_lib.Wait(reason, name, gate.limit, gate.owners))
     return tuple(waits)

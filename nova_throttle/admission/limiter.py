@@ -17,6 +17,8 @@ back by somebody else. There are never more owners than slots, except after
 the limit was lowered: then present owners finish and nobody is added.
 """
 
+import math
+
 from nova_throttle import exception
 
 UNLIMITED = 0
@@ -30,7 +32,7 @@ class Limiter:
 
         gate = Limiter('source', 1)
         gate.acquire('a')
-        gate.has_room()      # False
+        gate.room()          # 0
         gate.release('a')    # True, and False when asked again
 
     Not thread-safe: the controller holds its lock around every call.
@@ -54,9 +56,11 @@ class Limiter:
         """The present owners, the longest-standing first."""
         return tuple(self._owners)
 
-    def has_room(self) -> bool:
-        """Tell whether another owner may be added."""
-        return self.limit == UNLIMITED or len(self._owners) < self.limit
+    def room(self) -> float:
+        """Return how many owners may be added: 0 or less means none."""
+        if self.limit == UNLIMITED:
+            return math.inf
+        return self.limit - len(self._owners)
 
     def acquire(self, owner: str) -> None:
         """Give a slot to an owner.
@@ -66,7 +70,7 @@ class Limiter:
         """
         if owner in self._owners:
             raise exception.AlreadyOwner(owner=owner, gate=self.name)
-        if not self.has_room():
+        if self.room() <= 0:
             raise exception.GateFull(gate=self.name, limit=self.limit)
         self._owners[owner] = None
 

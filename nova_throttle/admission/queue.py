@@ -42,6 +42,12 @@ class Waiting:
     gone: bool = dataclasses.field(default=False, compare=False)
 
 
+# How many slots of a gate are free, by its name.
+Room = Callable[[str], float]
+# Who has a slot of a gate kept, by its name.
+Reservations = dict[str, list[Waiting]]
+
+
 class _Lane:
     """Requests that need the same gates: only the first can be next."""
 
@@ -130,43 +136,31 @@ class WaitQueue:
             del self._lanes[request.gates]
         return True
 
-    def next(
-        self, has_room: Callable[[str], bool]
-    ) -> request_lib.Request | None:
+    def next(self, room: Room) -> request_lib.Request | None:
         """Find the first request whose gates all have room.
 
         The request stays in the queue. Whoever it overtakes at a gate is
         credited with it.
 
-        :param has_room: tells of a gate's name whether a slot is free.
         :returns: the request, or None if nobody can start now.
         """
-        reserved: set[str] = set()
+        reserved: Reservations = {}
         passed: list[Waiting] = []
         for waiting in self._heads():
             gates = waiting.request.gates
-            if all(has_room(g) and g not in reserved for g in gates):
+            if all(_is_free(gate, room, reserved) for gate in gates):
                 self._credit(passed, gates)
                 return waiting.request
             passed.append(waiting)
-            if waiting.overtaken >= self._patience:
-                reserved.update(self._reserve(gates, has_room))
+            self._reserve(waiting, room, reserved)
         return None
 
-    def reserved_for(
-        self, has_room: Callable[[str], bool]
-    ) -> dict[str, Waiting]:
-        """Tell which gates are kept for whom.
-
-        :returns: the first request in the order that has reserved its turn
-            at a gate, by the gate's name.
-        """
-        found: dict[str, Waiting] = {}
+    def reservations(self, room: Room) -> Reservations:
+        """Tell for whom slots are kept, in their order, by gate."""
+        reserved: Reservations = {}
         for waiting in self._heads():
-            if waiting.overtaken >= self._patience:
-                for gate in self._reserve(waiting.request.gates, has_room):
-                    found.setdefault(gate, waiting)
-        return found
+            self._reserve(waiting, room, reserved)
+        return reserved
 
     def _heads(self) -> list[Waiting]:
         heads = (lane.head() for lane in self._lanes.values())
@@ -178,17 +172,24 @@ class WaitQueue:
             if not set(gates).isdisjoint(waiting.request.gates):
                 waiting.overtaken += 1
 
-    @staticmethod
     def _reserve(
-        gates: tuple[str, ...], has_room: Callable[[str], bool]
-    ) -> Iterator[str]:
-        """Yield the gates that are closed to all who stand behind.
+        self, waiting: Waiting, room: Room, reserved: Reservations
+    ) -> None:
+        """Keep slots from all who stand behind one that waited for long.
 
-        One gate after the other: the next is closed only once the one
-        before it has a slot to spare. So a request for a destination that
-        stays busy does not idle the slots of its source meanwhile.
+        One gate after the other: a slot of the next is kept only once the
+        one before it has a slot to spare. So a request for a destination
+        that stays busy does not idle a slot of its source meanwhile.
         """
-        for gate in gates:
-            yield gate
-            if not has_room(gate):
+        if waiting.overtaken < self._patience:
+            return
+        for gate in waiting.request.gates:
+            spare = _is_free(gate, room, reserved)
+            reserved.setdefault(gate, []).append(waiting)
+            if not spare:
                 return
+
+
+def _is_free(gate: str, room: Room, reserved: Reservations) -> bool:
+    """Tell whether a gate has more slots free than are kept."""
+    return room(gate) > len(reserved.get(gate, ()))

@@ -532,13 +532,13 @@ class ReservationTestCase(base.CoreTestCase):
             self.submit(f'x{number}', 'x')
         self.throttle.finish('x0')
         self.assertEqual('x2', self.started[-1])
-        self.assertEqual(7, len(self.queued()))
         self.throttle.finish('x1')
-        self.throttle.finish('x2')
-        # One slot of x stays free for it.
+        # One slot of x stays free for it, and one only.
         self.assertEqual('x2', self.started[-1])
+        self.throttle.finish('x2')
+        self.assertEqual(('x3',), self.owners('x'))
         self.throttle.finish('in y')
-        self.assertIn('both', self.started)
+        self.assertEqual(('x3', 'both'), self.owners('x'))
 
     def test_busy_destination_does_not_idle_the_source(self):
         self.make_controller(patience=1, source=2, busy=1, idle=0)

@@ -143,3 +143,28 @@ class RegressionTestCase(base.CoreTestCase):
         self.assertIsInstance(killed.ticket.exception(0), Killed)
         self.assertTrue(after.ticket.running())
         self.assertEqual(('c',), self.owners('source'))
+
+    def test_reservation_keeps_a_slot_not_the_gate(self):
+        """One that waited for its second gate idled all of the first."""
+        self.make_controller(patience=0, source=3, busy=1)
+        self.submit('in busy', 'busy')
+        self.submit('patient', 'source', 'busy')
+        for name in 'abc':
+            self.submit(name, 'source')
+        self.assertEqual(['in busy', 'a', 'b'], self.started)
+        (wait,) = self.throttle.snapshot().queue[-1].waits_for
+        self.assertEqual(
+            'turn reserved for another: source (2 of 3 in progress)',
+            str(wait),
+        )
+        self.throttle.finish('in busy')
+        self.assertEqual('patient', self.started[-1])
+
+    def test_unlimited_gate_is_never_reserved(self):
+        """One that waited for its second gate idled all of the host."""
+        self.make_controller(patience=0, source=0, busy=1)
+        self.submit('in busy', 'busy')
+        self.submit('patient', 'source', 'busy')
+        for number in range(100):
+            self.submit(str(number), 'source')
+        self.assertEqual(['patient'], self.queued())

@@ -87,6 +87,18 @@ class HostNotThrottled(ThrottleError):
     msg_fmt = 'nova-throttle is not active on host %(host)s'
 
 
+class HostFailed(ThrottleError):
+    msg_fmt = 'host %(host)s failed to answer: %(error)s'
+
+
+class BusSilent(ThrottleError):
+    msg_fmt = 'no message bus could be reached in %(timeout)s seconds'
+
+
+class UnreadableConfig(ThrottleError):
+    msg_fmt = 'the configuration can not be used: %(reason)s'
+
+
 class ActivationError(ThrottleError):
     """The throttle was asked for and can't be had: nova-compute must stop."""
 

@@ -1,0 +1,138 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A snapshot of the admission, as it crosses the wire.
+
+Each object mirrors one frozen value of the core, field by field. Whoever
+changes a field raises the version and says how to make the older one.
+"""
+
+from oslo_versionedobjects import fields
+
+from nova_throttle.admission import snapshot as core
+from nova_throttle.objects import base
+
+
+@base.ThrottleVersionedObjectRegistry.register
+class Gate(base.ThrottleObject):
+    """One gate: its limit, 0 is unlimited, and who owns its slots."""
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+
+    fields = {
+        'name': fields.StringField(),
+        'limit': fields.NonNegativeIntegerField(),
+        'owners': fields.ListOfStringsField(),
+    }
+
+    @classmethod
+    def from_core(cls, value: core.GateState) -> 'Gate':
+        """Make an object of the core's value."""
+        return cls(
+            name=value.name, limit=value.limit, owners=list(value.owners)
+        )
+
+
+@base.ThrottleVersionedObjectRegistry.register
+class Wait(base.ThrottleObject):
+    """What a queued request waits for at one gate."""
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+
+    fields = {
+        'reason': fields.EnumField(
+            valid_values=[reason.value for reason in core.WaitReason]
+        ),
+        'gate': fields.StringField(),
+        'limit': fields.NonNegativeIntegerField(),
+        'owners': fields.ListOfStringsField(),
+    }
+
+    @classmethod
+    def from_core(cls, value: core.Wait) -> 'Wait':
+        """Make an object of the core's value."""
+        return cls(
+            reason=value.reason.value,
+            gate=value.gate,
+            limit=value.limit,
+            owners=list(value.owners),
+        )
+
+    def to_core(self) -> core.Wait:
+        """Return the core's value, which knows how to say it in words."""
+        return core.Wait(
+            reason=core.WaitReason(self.reason),
+            gate=self.gate,
+            limit=self.limit,
+            owners=tuple(self.owners),
+        )
+
+
+@base.ThrottleVersionedObjectRegistry.register
+class QueueEntry(base.ThrottleObject):
+    """One queued request, with its place in the order."""
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+
+    fields = {
+        'migration_uuid': fields.UUIDField(),
+        'instance_uuid': fields.UUIDField(),
+        'destination': fields.StringField(),
+        'priority': fields.IntegerField(),
+        'position': fields.IntegerField(),
+        'seconds_waited': fields.FloatField(),
+        'waits_for': fields.ListOfObjectsField('Wait'),
+    }
+
+    @classmethod
+    def from_core(cls, value: core.QueueEntry) -> 'QueueEntry':
+        """Make an object of the core's value."""
+        return cls(
+            migration_uuid=value.migration_uuid,
+            instance_uuid=value.instance_uuid,
+            destination=value.destination,
+            priority=value.priority,
+            position=value.position,
+            seconds_waited=value.seconds_waited,
+            waits_for=[Wait.from_core(wait) for wait in value.waits_for],
+        )
+
+
+@base.ThrottleVersionedObjectRegistry.register
+class Snapshot(base.ThrottleObject):
+    """All gates of one host, and its queue in its order."""
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+
+    fields = {
+        'host': fields.StringField(),
+        'gates': fields.ListOfObjectsField('Gate'),
+        'queue': fields.ListOfObjectsField('QueueEntry'),
+        'closed': fields.BooleanField(),
+    }
+
+    @classmethod
+    def from_core(cls, host: str, value: core.Snapshot) -> 'Snapshot':
+        """Make an object of the core's value.
+
+        :param host: where it was taken.
+        """
+        return cls(
+            host=host,
+            gates=[Gate.from_core(gate) for gate in value.gates.values()],
+            queue=[QueueEntry.from_core(entry) for entry in value.queue],
+            closed=value.closed,
+        )

@@ -94,6 +94,7 @@ class Controller:
         with self._lock:
             self._check(request)
             if request.ticket.cancelled():
+                _wake_waiters(request.ticket)
                 return
             self._queue.add(request, self._clock())
             admitted = self._admit()
@@ -301,6 +302,13 @@ class Controller:
 def _is_used(ticket: 'futures.Future[None]') -> bool:
     """Tell whether a request with this ticket has been admitted."""
     return ticket.running() or (ticket.done() and not ticket.cancelled())
+
+
+def _wake_waiters(ticket: 'futures.Future[None]') -> None:
+    """Tell who waits for a set of futures that this one was cancelled."""
+    # It may be told once only, and this is how to see whether it was.
+    if ticket not in futures.wait([ticket], timeout=0).done:
+        ticket.set_running_or_notify_cancel()
 
 
 def _waits(

@@ -66,6 +66,15 @@ class RegressionTestCase(base.CoreTestCase):
             done, _ = futures.wait([request.ticket], timeout=0)
             self.assertEqual({request.ticket}, done)
 
+    def test_cancel_before_submit_wakes_who_waits_for_the_ticket(self):
+        """The same, with a cancel that came first."""
+        self.make_controller(source=1)
+        ticket = futures.Future()
+        ticket.cancel()
+        self.submit('a', 'source', ticket=ticket)
+        done, _ = futures.wait([ticket], timeout=0)
+        self.assertEqual({ticket}, done)
+
     def test_cancelled_ticket_may_come_again(self):
         """It broke submit."""
         self.make_controller(source=1)

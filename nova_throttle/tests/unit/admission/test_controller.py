@@ -460,6 +460,14 @@ class CloseTestCase(base.CoreTestCase):
         self.throttle.close()
         self.assertTrue(self.throttle.closed)
 
+    def test_open_starts_what_waits(self):
+        self.throttle.finish('a')
+        self.throttle.open()
+        self.assertFalse(self.throttle.closed)
+        self.assertEqual(['a', 'b'], self.started)
+        self.submit('c', 'source')
+        self.assertEqual(['c'], self.queued())
+
 
 class OrderTestCase(base.CoreTestCase):
     def test_priority_then_arrival(self):

@@ -1,0 +1,481 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The rules of the admission core hold for any interleaving.
+
+AdmissionMachine drives a controller and a reference model side by side with
+steps that hypothesis chooses. After each step both must agree on everything
+that can be seen, and these rules must hold, which know nothing of the model:
+
+R1  no gate gets a new owner without a free slot;
+R2  a request owns all its slots or none;
+R5  whoever waits has a true reason to;
+R6  nobody overtakes among requests that need the same gates;
+R7  cancelled is never started, not cancelled is;
+R9  nothing starts once stopping has begun.
+
+FairnessTestCase proves a bound on waiting.
+
+OS_HYPOTHESIS_PROFILE=thorough tries many more.
+"""
+
+import collections
+import dataclasses
+import itertools
+import math
+
+import hypothesis
+from hypothesis import stateful
+from hypothesis import strategies as st
+
+from nova_throttle.admission import controller
+from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle import exception
+from nova_throttle.tests.unit.admission import base
+
+GATES = ('v', 'w', 'x', 'y')
+NOTHING, FAIL, FINISH, CLOSE, SUBMIT, CANCEL = range(6)
+
+limits = st.integers(0, 3)
+gates = st.lists(
+    st.sampled_from(GATES), min_size=1, max_size=3, unique=True
+).map(tuple)
+priorities = st.integers(0, 2)
+picks = st.integers(0, 99)
+
+
+@dataclasses.dataclass(eq=False)
+class Item:
+    """What the model knows of a request.
+
+    :param on_start: what it does from inside start.
+    """
+
+    request: object
+    sequence: int
+    on_start: int = NOTHING
+    overtaken: int = 0
+
+    @property
+    def name(self):
+        return self.request.migration_uuid
+
+    @property
+    def place(self):
+        return self.request.priority, self.sequence
+
+    def needs(self, gate):
+        return gate in self.request.gates
+
+
+class Model:
+    """The same decisions, made in the plainest way: look at everything."""
+
+    def __init__(self, limits, patience):
+        self.limits = dict(limits)
+        self.patience = patience
+        self.closed = False
+        self.waiting = []
+        self.running = []
+        self.started = []
+
+    def room(self, gate):
+        owners = sum(item.needs(gate) for item in self.running)
+        return (self.limits[gate] or math.inf) - owners
+
+    def queue(self):
+        return sorted(self.waiting, key=lambda item: item.place)
+
+    def run(self, act):
+        """Start all that can.
+
+        :param act: called with each, once it runs.
+        """
+        while not self.closed and (item := self._next()):
+            self.waiting.remove(item)
+            self.running.append(item)
+            self.started.append(item.name)
+            act(item)
+
+    def _next(self):
+        kept = collections.Counter()
+        passed = []
+        for item in self._first_of_their_gates():
+            needs = item.request.gates
+            if all(self.room(gate) > kept[gate] for gate in needs):
+                for other in passed:
+                    other.overtaken += any(map(other.needs, needs))
+                return item
+            passed.append(item)
+            if item.overtaken >= self.patience:
+                for gate in needs:
+                    kept[gate] += 1
+                    if self.room(gate) < kept[gate]:
+                        break
+        return None
+
+    def _first_of_their_gates(self):
+        seen = set()
+        for item in self.queue():
+            if item.request.gates not in seen:
+                seen.add(item.request.gates)
+                yield item
+
+
+class AdmissionMachine(stateful.RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.numbers = itertools.count()
+
+    @stateful.initialize(
+        limits=st.fixed_dictionaries(dict.fromkeys(GATES, limits)),
+        patience=st.integers(0, 3),
+    )
+    def open_a_fresh_one(self, limits, patience):
+        self.model = Model(limits, patience)
+        self.throttle = controller.Controller(
+            limits, self._start, patience=patience
+        )
+        self.items = {}
+        self.started = []
+        self.cancelled = set()
+        self.in_progress = {}
+        self.stopping = False
+
+    # What the controller does
+
+    def _start(self, request):
+        item = self.items[request.migration_uuid]
+        assert not self.stopping, 'R9'
+        assert item.name not in self.cancelled, 'R7'
+        assert item.name not in self.started
+        self._assert_in_order(item)
+        self.started.append(item.name)
+        self.in_progress[item.name] = item
+        self._assert_slots_were_free(item)
+        self._act(item)
+
+    def _assert_slots_were_free(self, item):
+        for gate in item.request.gates:
+            owners = sum(i.needs(gate) for i in self.in_progress.values())
+            limit = self.model.limits[gate]
+            assert not limit or owners <= limit, 'R1'
+
+    def _assert_in_order(self, item):
+        for request in self.throttle.waiting():
+            other = self.items[request.migration_uuid]
+            if set(request.gates) == set(item.request.gates):
+                assert item.place < other.place, 'R6'
+
+    def _act(self, item):
+        if item.on_start == FAIL:
+            del self.in_progress[item.name]
+            raise ValueError(item.name)
+        if item.on_start == FINISH:
+            del self.in_progress[item.name]
+            assert self.throttle.finish(item.name)
+        elif item.on_start == CLOSE:
+            self.stopping = True
+            self.throttle.close()
+        elif item.on_start == SUBMIT and not self.stopping:
+            self.throttle.submit(self._child(item).request)
+        elif item.on_start == CANCEL:
+            for request in self.throttle.waiting()[:1]:
+                self.cancelled.add(request.migration_uuid)
+                assert request.ticket.cancel(), 'R7'
+
+    # What the model does
+
+    def _act_in_model(self, item):
+        model = self.model
+        if item.on_start in (FAIL, FINISH):
+            model.running.remove(item)
+        elif item.on_start == CLOSE:
+            model.closed = True
+        elif item.on_start == SUBMIT and not model.closed:
+            model.waiting.append(self._child(item))
+        elif item.on_start == CANCEL and model.waiting:
+            model.waiting.remove(model.queue()[0])
+
+    def _run_model(self):
+        self.model.run(self._act_in_model)
+
+    # Requests
+
+    def _item(self, name, *args, on_start=NOTHING, **kwargs):
+        request = base.make_request(name, *args, **kwargs)
+        item = Item(request, next(self.numbers), on_start)
+        self.items[name] = item
+        return item
+
+    def _child(self, item):
+        """Return what a request submits from start: one like itself."""
+        name = f'{item.name}+'
+        if name not in self.items:
+            self._item(
+                name, *item.request.gates, priority=item.request.priority
+            )
+        return self.items[name]
+
+    # Steps
+
+    @stateful.rule(
+        gates=gates,
+        priority=priorities,
+        on_start=st.just(NOTHING) | st.sampled_from(range(6)),
+    )
+    def submit(self, gates, priority, on_start):
+        self._submit(
+            self._item(
+                str(next(self.numbers)),
+                *gates,
+                priority=priority,
+                on_start=on_start,
+            )
+        )
+
+    @stateful.rule(gates=gates)
+    def submit_cancelled(self, gates):
+        item = self._item(str(next(self.numbers)), *gates)
+        item.request.ticket.cancel()
+        self.cancelled.add(item.name)
+        if not self.stopping:
+            self.throttle.submit(item.request)
+
+    @stateful.precondition(lambda self: self.items)
+    @stateful.rule(pick=picks)
+    def submit_again(self, pick):
+        item = list(self.items.values())[pick % len(self.items)]
+        refused = (exception.DuplicateRequest, exception.AdmissionClosed)
+        if item.name not in self.cancelled:
+            self._assert_raises(refused, self.throttle.submit, item.request)
+
+    @stateful.precondition(lambda self: self.model.waiting)
+    @stateful.rule(pick=picks, by_name=st.booleans())
+    def cancel_queued(self, pick, by_name):
+        item = self.model.queue()[pick % len(self.model.waiting)]
+        self.model.waiting.remove(item)
+        self.cancelled.add(item.name)
+        cancelled = (
+            self.throttle.cancel(item.name)
+            if by_name
+            else item.request.ticket.cancel()
+        )
+        assert cancelled, 'R7'
+        self._run_model()
+
+    @stateful.precondition(lambda self: self.items)
+    @stateful.rule(pick=picks)
+    def cancel_what_does_not_wait(self, pick):
+        item = list(self.items.values())[pick % len(self.items)]
+        if item not in self.model.waiting:
+            assert not self.throttle.cancel(item.name), 'R7'
+            if item.name not in self.cancelled:
+                assert not item.request.ticket.cancel(), 'R7'
+
+    @stateful.precondition(lambda self: self.model.running)
+    @stateful.rule(pick=picks)
+    def finish(self, pick):
+        item = self.model.running[pick % len(self.model.running)]
+        self.model.running.remove(item)
+        del self.in_progress[item.name]
+        assert self.throttle.finish(item.name)
+        self._run_model()
+
+    @stateful.precondition(lambda self: self.items)
+    @stateful.rule(pick=picks)
+    def finish_what_does_not_run(self, pick):
+        name = [*self.items, 'unknown'][pick % (len(self.items) + 1)]
+        if name not in self.in_progress:
+            assert not self.throttle.finish(name)
+
+    @stateful.rule(gate=st.sampled_from(GATES), limit=limits)
+    def resize(self, gate, limit):
+        self.model.limits[gate] = limit
+        self.throttle.resize(gate, limit)
+        self._run_model()
+
+    @stateful.rule(gate=st.sampled_from(GATES))
+    def resize_to_nonsense(self, gate):
+        self._assert_raises(
+            exception.InvalidLimit, self.throttle.resize, gate, -1
+        )
+
+    @stateful.rule(pick=picks)
+    def close(self, pick):
+        # Not often, or little else happens.
+        if pick % 8 == 0:
+            self.stopping = self.model.closed = True
+            self.throttle.close()
+
+    @stateful.precondition(lambda self: self.stopping)
+    @stateful.rule()
+    def open(self):
+        self.stopping = self.model.closed = False
+        self.throttle.open()
+        self._run_model()
+
+    @stateful.precondition(lambda self: self.stopping)
+    @stateful.rule(
+        limits=st.fixed_dictionaries(dict.fromkeys(GATES, limits)),
+        patience=st.integers(0, 3),
+    )
+    def restart(self, limits, patience):
+        """What waited when it stopped waits in a fresh controller."""
+        before = self.model.queue()
+        self.open_a_fresh_one(limits, patience)
+        for item in before:
+            item.request.ticket.cancel()
+            self._submit(
+                self._item(
+                    item.name,
+                    *item.request.gates,
+                    priority=item.request.priority,
+                )
+            )
+
+    def _submit(self, item):
+        if self.stopping:
+            del self.items[item.name]
+            self._assert_raises(
+                exception.AdmissionClosed, self.throttle.submit, item.request
+            )
+        else:
+            self.model.waiting.append(item)
+            self.throttle.submit(item.request)
+            self._run_model()
+
+    @staticmethod
+    def _assert_raises(expected, function, *args):
+        try:
+            function(*args)
+        except expected:
+            return
+        raise AssertionError(f'{function} did not raise {expected}')
+
+    # What holds after each step
+
+    @stateful.invariant()
+    def agrees_with_the_model(self):
+        snapshot = self.throttle.snapshot()
+        assert self.started == self.model.started
+        assert snapshot.closed == self.model.closed
+        queue = [entry.migration_uuid for entry in snapshot.queue]
+        assert queue == [item.name for item in self.model.queue()]
+        assert [e.position for e in snapshot.queue] == [
+            position for position, _ in enumerate(queue, 1)
+        ]
+        for name, gate in snapshot.gates.items():
+            assert gate.limit == self.model.limits[name]
+            # R2: all that run own each of their slots, nobody else any.
+            assert sorted(gate.owners) == sorted(
+                i.name for i in self.in_progress.values() if i.needs(name)
+            )
+
+    @stateful.invariant()
+    def tickets_tell_the_truth(self):
+        for name, item in self.items.items():
+            ticket = item.request.ticket
+            assert ticket.cancelled() == (name in self.cancelled), 'R7'
+            assert ticket.running() == (name in self.in_progress)
+            if name in self.started and ticket.done():
+                failed = isinstance(ticket.exception(0), ValueError)
+                assert failed == (item.on_start == FAIL)
+
+    @stateful.invariant()
+    def whoever_waits_has_a_true_reason(self):
+        snapshot = self.throttle.snapshot()
+        for entry in snapshot.queue:
+            assert entry.waits_for, 'R5'
+            for wait in entry.waits_for:
+                self._assert_true(wait, self.items[entry.migration_uuid])
+
+    def _assert_true(self, wait, item):
+        if wait.reason is snapshot_lib.WaitReason.STOPPING:
+            assert self.stopping
+            return
+        assert item.needs(wait.gate)
+        assert wait.limit == self.model.limits[wait.gate]
+        if wait.reason is snapshot_lib.WaitReason.GATE_FULL:
+            assert len(wait.owners) >= wait.limit > 0
+            return
+        # As many slots are free as people before it have lost patience.
+        free = wait.limit - len(wait.owners)
+        keepers = sum(
+            other.needs(wait.gate)
+            and other.place < item.place
+            and other.overtaken >= self.model.patience
+            for other in self.model.waiting
+        )
+        assert 0 < free <= keepers
+
+
+AdmissionTestCase = AdmissionMachine.TestCase
+AdmissionTestCase.settings = base.settings(500, stateful_step_count=50)
+
+
+class FairnessTestCase(base.CoreTestCase):
+    """Nobody starves, whatever arrives, as long as all finish in turn.
+
+    Let a round be as many finishes as there are slots, the longest-running
+    first: all that ran when it began are over at its end. Take the first in
+    the order. In a round in which nobody overtakes it, its gates only get
+    emptier, so it starts at the latest at the end. So after at most
+    patience rounds its turn is reserved; from then on, one round after the
+    other, each of its gates gets a slot that nobody else may take. It
+    starts within (patience + its gates) rounds; then the next is the first.
+
+    Whoever arrives later with a better priority is before it in the order:
+    this is what priority means, and is not counted.
+    """
+
+    @base.settings(300)
+    @hypothesis.given(
+        limits=st.fixed_dictionaries(dict.fromkeys(GATES, st.integers(1, 3))),
+        patience=st.integers(0, 4),
+        ahead=st.lists(st.tuples(gates, priorities), max_size=8),
+        patient=gates,
+        arrivals=st.randoms(use_true_random=False),
+    )
+    def test_bound(self, limits, patience, ahead, patient, arrivals):
+        self.started = []
+        self.make_controller(patience=patience, **limits)
+        for number, (needs, priority) in enumerate(ahead):
+            self.submit(f'ahead {number}', *needs, priority=priority)
+        self.submit('patient', *patient, priority=2)
+        turns = max(1, len(self.queued()))
+        round_ = sum(limits.values())
+        bound = turns * (patience + 3) * round_
+        for number in range(bound):
+            if 'patient' in self.started:
+                break
+            for extra in range(3):
+                needs = arrivals.sample(GATES, arrivals.randint(1, 3))
+                self.submit(f'later {number} {extra}', *needs, priority=2)
+            self.throttle.finish(self.started[number])
+        self.assertIn('patient', self.started)
+
+    def test_the_worst_arrivals(self):
+        """For ever one more of each gate that it needs."""
+        self.make_controller(patience=8, x=1, y=1, z=1)
+        names = [f'{gate} first' for gate in 'xyz']
+        for name in names:
+            self.submit(name, name[0])
+        self.submit('patient', 'x', 'y', 'z')
+        for number in range(3 * (8 + 3)):
+            if 'patient' in self.started:
+                break
+            for gate in 'xyz':
+                self.submit(f'{gate} {number}', gate)
+            self.throttle.finish(self.started[number])
+        self.assertIn('patient', self.started)
+        self.assertLess(8, number)

@@ -1,0 +1,334 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The rules of the admission core hold on real threads.
+
+HammerTestCase counts owners on its own, in start and before finish: the
+count never exceeds the largest limit in force, every request starts once or
+is cancelled, and everything comes to an end. LockTestCase shows why: the
+lock is held at every touch of the queue and of the gates, and never while
+foreign code runs.
+"""
+
+import collections
+from concurrent import futures
+import queue
+import random
+import sys
+import threading
+
+from nova_throttle.admission import controller
+from nova_throttle import exception
+from nova_throttle.tests.unit.admission import base
+
+# The largest limits in force.
+GATES = {'source': 3, 'x': 2, 'y': 1}
+NEEDS = (
+    ('source',),
+    ('x', 'source'),
+    ('y', 'source'),
+    ('y', 'x', 'source'),
+    ('x', 'y'),
+)
+REQUESTS = 3000
+SUBMITTERS, CANCELLERS, FINISHERS, RESIZERS = 6, 4, 4, 2
+END = None
+
+
+class Ledger:
+    """Counts owners without asking the controller."""
+
+    def __init__(self):
+        self.starts = collections.Counter()
+        self.owners = collections.Counter()
+        self.most = collections.Counter()
+        self.running = queue.SimpleQueue()
+        self.busy = threading.Event()
+        self._lock = threading.Lock()
+
+    def enter(self, request):
+        with self._lock:
+            self.starts[request.migration_uuid] += 1
+            for gate in request.gates:
+                self.owners[gate] += 1
+                self.most[gate] = max(self.most[gate], self.owners[gate])
+            if len(self.starts) == REQUESTS // 10:
+                self.busy.set()
+        self.running.put(request)
+
+    def leave(self, request):
+        with self._lock:
+            self.owners.subtract(request.gates)
+
+    def started(self):
+        with self._lock:
+            return set(self.starts)
+
+
+class HammerTestCase(base.CoreTestCase):
+    def setUp(self):
+        super().setUp()
+        # So that threads meet at every place, not at few.
+        self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(1e-5)
+        self.ledger = Ledger()
+        self.throttle = controller.Controller(
+            GATES, self.ledger.enter, patience=2
+        )
+        dice = random.Random(1)
+        self.requests = [
+            base.make_request(
+                str(number),
+                *dice.choice(NEEDS),
+                priority=dice.randrange(3),
+            )
+            for number in range(REQUESTS)
+        ]
+        self.to_cancel = queue.SimpleQueue()
+        self.cancelled = collections.deque()
+        self.crew = base.Crew(self)
+        self.helpers = base.Crew(self)
+
+    def start_crew(self):
+        for number in range(FINISHERS):
+            self.helpers.start(self.finish_all, number)
+        for number in range(CANCELLERS):
+            self.helpers.start(self.cancel_some, number)
+        for number in range(RESIZERS):
+            self.crew.start(self.resize_often, number)
+        for number in range(SUBMITTERS):
+            self.crew.start(self.submit_share, number)
+
+    def submit_share(self, number):
+        dice = random.Random(number)
+        try:
+            for request in self.requests[number::SUBMITTERS]:
+                # Some are cancelled before, some while, some after.
+                if dice.random() < 0.3:
+                    self.to_cancel.put(request)
+                self.throttle.submit(request)
+                if dice.random() < 0.3:
+                    self.to_cancel.put(request)
+        except exception.AdmissionClosed:
+            self.assertTrue(self.throttle.closed)
+
+    def cancel_some(self, number):
+        dice = random.Random(number)
+        for request in iter(self.to_cancel.get, END):
+            name = request.migration_uuid
+            if dice.random() < 0.5:
+                cancelled = request.ticket.cancel()
+            else:
+                cancelled = self.throttle.cancel(name)
+            if cancelled:
+                self.cancelled.append(name)
+        # For the next one.
+        self.to_cancel.put(END)
+
+    def finish_all(self, number):
+        dice = random.Random(number)
+        for request in iter(self.ledger.running.get, END):
+            name = request.migration_uuid
+            self.ledger.leave(request)
+            self.assertTrue(self.throttle.finish(name))
+            if dice.random() < 0.3:
+                self.assertFalse(self.throttle.finish(name))
+        self.ledger.running.put(END)
+
+    def resize_often(self, number):
+        dice = random.Random(number)
+        for _ in range(REQUESTS // 5):
+            gate = dice.choice(list(GATES))
+            self.throttle.resize(gate, dice.randint(1, GATES[gate]))
+            self.throttle.snapshot()
+
+    def assert_no_over_grant(self):
+        for gate, limit in GATES.items():
+            self.assertLessEqual(self.ledger.most[gate], limit)
+        self.assertEqual({1}, set(self.ledger.starts.values()))
+        self.assertEqual(
+            set(), self.ledger.started().intersection(self.cancelled)
+        )
+
+    def test_nothing_is_lost(self):
+        self.start_crew()
+        self.crew.join()
+        self.to_cancel.put(END)
+        _, lost = futures.wait(
+            [request.ticket for request in self.requests], base.PATIENCE
+        )
+        self.ledger.running.put(END)
+        self.helpers.join()
+        self.assertEqual(set(), lost, self.throttle)
+        self.assert_no_over_grant()
+        over = {
+            r.migration_uuid for r in self.requests if not r.ticket.cancelled()
+        }
+        self.assertEqual(over, self.ledger.started())
+        self.assertEqual({0}, set(self.ledger.owners.values()))
+        self.assert_idle()
+
+    def test_close_ends_all_starts(self):
+        def close():
+            self.assertTrue(self.ledger.busy.wait(base.PATIENCE))
+            self.throttle.close()
+            # Whoever was admitted before is an owner or has started.
+            gates = self.throttle.snapshot().gates.values()
+            admitted.update(*(gate.owners for gate in gates))
+            admitted.update(self.ledger.started())
+
+        admitted = set()
+        self.crew.start(close)
+        self.start_crew()
+        self.crew.join()
+        self.to_cancel.put(END)
+        self.ledger.running.put(END)
+        self.helpers.join()
+        self.assert_no_over_grant()
+        self.assertEqual(set(), self.ledger.started() - admitted)
+        for name, gate in self.throttle.snapshot().gates.items():
+            self.assertEqual(self.ledger.owners[name], len(gate.owners))
+
+    def test_cancel_or_start(self):
+        """Both at once: one of them happens, never both, never none."""
+        self.throttle = controller.Controller({'x': 1}, self.ledger.enter)
+        for number in range(200):
+            self.submit(f'first {number}', 'x')
+            raced = self.submit(f'second {number}', 'x')
+            barrier = threading.Barrier(3)
+            answers = collections.deque()
+
+            def cancel(by, *args, barrier=barrier, answers=answers):
+                barrier.wait(base.PATIENCE)
+                answers.append(by(*args))
+
+            crew = base.Crew(self)
+            crew.start(cancel, raced.ticket.cancel)
+            crew.start(cancel, self.throttle.cancel, f'second {number}')
+            barrier.wait(base.PATIENCE)
+            self.throttle.finish(f'first {number}')
+            crew.join()
+            started = f'second {number}' in self.ledger.starts
+            self.assertEqual(not started, any(answers))
+            self.throttle.finish(f'second {number}')
+            self.assert_idle()
+
+
+class OwnedLock:
+    """A lock that knows its owner."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._owner = None
+
+    def __enter__(self):
+        self._lock.acquire()
+        self._owner = threading.get_ident()
+
+    def __exit__(self, *error):
+        self._owner = None
+        self._lock.release()
+
+    def is_mine(self):
+        return self._owner == threading.get_ident()
+
+
+class Guarded:
+    """Stands before a thing and asks for the lock at every touch."""
+
+    def __init__(self, thing, check):
+        self._thing = thing
+        self._check = check
+
+    def __getattr__(self, name):
+        self._check()
+        return getattr(self._thing, name)
+
+    def __contains__(self, key):
+        self._check()
+        return key in self._thing
+
+    def __iter__(self):
+        self._check()
+        return iter(self._thing)
+
+    def __len__(self):
+        self._check()
+        return len(self._thing)
+
+    def __getitem__(self, key):
+        self._check()
+        return self._thing[key]
+
+    def __setitem__(self, key, value):
+        self._check()
+        self._thing[key] = value
+
+    def __delitem__(self, key):
+        self._check()
+        del self._thing[key]
+
+
+class LockTestCase(base.CoreTestCase):
+    """White box: what other threads could see is touched with the lock."""
+
+    def setUp(self):
+        super().setUp()
+        throttle = self.make_controller(source=1)
+        self.lock = throttle._lock = OwnedLock()
+        throttle._queue = self._guard(throttle._queue)
+        throttle._running = self._guard(throttle._running)
+        throttle._gates = self._guard(
+            {n: self._guard(g) for n, g in throttle._gates.items()}
+        )
+
+    def _guard(self, thing):
+        return Guarded(thing, lambda: self.assertTrue(self.lock.is_mine()))
+
+    def _foreign(self, _):
+        self.foreign += 1
+        self.assertFalse(self.lock.is_mine())
+
+    def _fail(self, request):
+        self._foreign(request)
+        raise ValueError
+
+    def _submit(self, name, on_start):
+        self.on_start[name] = on_start
+        request = base.make_request(name, 'source')
+        request.ticket.add_done_callback(self._foreign)
+        self.throttle.submit(request)
+        return request
+
+    def test_lock(self):
+        self.foreign = 0
+        self._submit('a', self._foreign)
+        self._submit('b', self._foreign)
+        by_ticket = self._submit('c', self._foreign)
+        self._submit('d', self._fail)
+        self._submit('e', self._foreign)
+        self.throttle.cancel('b')
+        by_ticket.ticket.cancel()
+        self.throttle.finish('a')
+        self.throttle.finish('unknown')
+        self.assertRaises(
+            exception.DuplicateRequest, self._submit, 'e', self._foreign
+        )
+        self._submit('f', self._foreign)
+        self.throttle.close()
+        self.throttle.open()
+        self.throttle.resize('source', 2)
+        self.throttle.snapshot()
+        self.throttle.waiting()
+        self.assertEqual(['a', 'd', 'e', 'f'], self.started)
+        # Four starts; four ends, two of them by a cancel.
+        self.assertEqual(8, self.foreign)

@@ -42,10 +42,11 @@ from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle import exception
 from nova_throttle.tests.unit.admission import base
 
-GATES = ('v', 'w', 'x', 'y')
+GATES = ('x', 'y', 'z')
 NOTHING, FAIL, FINISH, CLOSE, SUBMIT, CANCEL = range(6)
 
-limits = st.integers(0, 3)
+# Mostly scarce, so that most wait and turns are reserved.
+limits = st.sampled_from((1, 1, 1, 2, 3, 0))
 gates = st.lists(
     st.sampled_from(GATES), min_size=1, max_size=3, unique=True
 ).map(tuple)
@@ -138,7 +139,7 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
 
     @stateful.initialize(
         limits=st.fixed_dictionaries(dict.fromkeys(GATES, limits)),
-        patience=st.integers(0, 3),
+        patience=st.sampled_from((0, 0, 1, 2)),
     )
     def open_a_fresh_one(self, limits, patience):
         self.model = Model(limits, patience)
@@ -229,19 +230,26 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
     # Steps
 
     @stateful.rule(
-        gates=gates,
-        priority=priorities,
-        on_start=st.just(NOTHING) | st.sampled_from(range(6)),
-    )
-    def submit(self, gates, priority, on_start):
-        self._submit(
-            self._item(
-                str(next(self.numbers)),
-                *gates,
-                priority=priority,
-                on_start=on_start,
-            )
+        some=st.lists(
+            st.tuples(
+                gates,
+                priorities,
+                st.just(NOTHING) | st.sampled_from(range(6)),
+            ),
+            min_size=1,
+            max_size=4,
         )
+    )
+    def submit(self, some):
+        for needs, priority, on_start in some:
+            self._submit(
+                self._item(
+                    str(next(self.numbers)),
+                    *needs,
+                    priority=priority,
+                    on_start=on_start,
+                )
+            )
 
     @stateful.rule(gates=gates)
     def submit_cancelled(self, gates):
@@ -327,7 +335,7 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
     @stateful.precondition(lambda self: self.stopping)
     @stateful.rule(
         limits=st.fixed_dictionaries(dict.fromkeys(GATES, limits)),
-        patience=st.integers(0, 3),
+        patience=st.sampled_from((0, 0, 1, 2)),
     )
     def restart(self, limits, patience):
         """What waited when it stopped waits in a fresh controller."""

@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The instance-action event of a live migration tells the truth.
+"""What the user is told of a live migration is the truth.
 
-It starts when the request arrives and ends when the migration ends, with
-what really became of it. It is best effort: a lost event loses no slot.
+The event of the instance action starts when the request arrives and ends when
+the migration ends, with what became of it. It is best effort: a lost event
+loses no slot.
 """
 
 from typing import Any
@@ -30,35 +31,55 @@ LOG = logging.getLogger(__name__)
 # Nova's own name for it, by which clients know it.
 NAME = 'compute_live_migration'
 
+_FAILED = compat.FINAL_STATUSES - {'completed'}
 
-def start(manager: Any, job: job_lib.Job) -> None:
-    """Open the event of a job."""
-    reporter = compute_utils.EventReporter(
-        job.context, NAME, manager.host, job.instance.uuid
+
+def start(host: str, job: job_lib.Job) -> None:
+    """Open the event of a job of this host."""
+    job.event.enter_context(
+        compute_utils.EventReporter(
+            job.context, NAME, host, job.instance.uuid
+        )
     )
-    reporter.__enter__()
-    job.event = reporter
 
 
-def finish(manager: Any, job: job_lib.Job) -> None:
-    """Close the event with the result of a job that is over."""
-    if job.event is None:
-        return
+def finish(job: job_lib.Job) -> None:
+    """Close the event with the result of a job that is over.
+
+    A failure also leaves a fault on the instance; an abort is what its
+    user wanted.
+    """
     error = job.error
-    failed = compat.FINAL_STATUSES - {'completed'}
-    if error is None and job.migration.status in failed:
+    if error is None and job.migration.status in _FAILED:
         error = exception.MigrationFailed(
             migration_uuid=job.migration.uuid, status=job.migration.status
         )
     try:
-        job.event.__exit__(
-            type(error) if error else None,
+        with job.event:
+            if error is not None:
+                raise error
+    except Exception as raised:
+        if raised is not error:
+            _log(job, 'event')
+    if error is not None and job.migration.status != 'cancelled':
+        _add_fault(job, error)
+
+
+def _add_fault(job: job_lib.Job, error: BaseException) -> None:
+    try:
+        compute_utils.add_instance_fault_from_exc(
+            job.context,
+            job.instance,
             error,
-            error.__traceback__ if error else None,
+            (type(error), error, error.__traceback__),
         )
     except Exception:
-        LOG.exception(
-            'Can not end the event of live migration %s',
-            job.migration.uuid,
-            instance=job.instance,
-        )
+        _log(job, 'fault')
+
+
+def _log(job: job_lib.Job, what: str) -> None:
+    LOG.exception(
+        'Can not record the %(what)s of live migration %(uuid)s',
+        {'what': what, 'uuid': job.migration.uuid},
+        instance=job.instance,
+    )

@@ -77,7 +77,7 @@ class Job:
         # How Nova's shutdown knows it.
         self.task_key: Any = None
         # The open event of the instance action.
-        self.event: Any = None
+        self.event = contextlib.ExitStack()
         self.request = request_lib.Request(
             migration_uuid=migration.uuid,
             instance_uuid=instance.uuid,

@@ -22,7 +22,6 @@ from typing import Any
 
 from nova.compute import manager as nova_manager
 import nova.conf
-from nova import exception as nova_exception
 from nova import objects
 from oslo_log import log as logging
 
@@ -97,7 +96,6 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     # From the RPC request to admission
 
     @nova_manager.wrap_exception()
-    @nova_manager.wrap_instance_fault
     def live_migration(
         self,
         context: Any,
@@ -109,8 +107,8 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     ) -> None:
         """Queue a live migration and return at once.
 
-        :raises LiveMigrationNotSubmitted: if it was refused; nothing is
-            held for it then.
+        A request that can't be accepted leaves with nothing held; whoever
+        asked is not waiting for an exception.
         """
         job = job_lib.Job(
             context,
@@ -132,9 +130,6 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             self._accept(job)
         except Exception as error:
             self._leave(job, 'error', error)
-            raise nova_exception.LiveMigrationNotSubmitted(
-                migration_uuid=migration.uuid, instance_uuid=instance.uuid
-            ) from error
 
     def _accept(self, job: job_lib.Job) -> None:
         # Nova's own table: its code finds and cancels the ticket there.
@@ -142,7 +137,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             job.migration,
             job.request.ticket,
         )
-        event.start(self, job)
+        event.start(self.host, job)
         self._set_migration_status(job.migration, 'queued')
         self.throttle.submit(job.request)
 
@@ -250,7 +245,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self.throttle.finish(job.migration.uuid, job.error)
         if job.error and job.migration.status not in compat.FINAL_STATUSES:
             self._fail(job)
-        event.finish(self, job)
+        event.finish(job)
         self._record_task_end(
             job.task_key, failed=job.migration.status != 'completed'
         )
@@ -295,7 +290,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         job.error = error
         leaving.leave(self, job, status, error)
         self._forget(job)
-        event.finish(self, job)
+        event.finish(job)
 
     def _forget(self, job: job_lib.Job) -> None:
         self._jobs.remove(job)

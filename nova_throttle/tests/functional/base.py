@@ -145,6 +145,8 @@ class ThrottleTestCase(
     def setUp(self):
         super().setUp()
         self.flags(max_concurrent_live_migrations=self.limit)
+        for resource in ('instances', 'cores', 'ram'):
+            self.flags(group='quota', **{resource: -1})
         self.useFixture(fixture.ThrottleFixture(**self.options))
         for host in self.hosts:
             self.start_compute(hostname=host)
@@ -214,6 +216,14 @@ class ThrottleTestCase(
             )
         return max(found, key=lambda migration: migration.id)
 
+    def context_of(self, server):
+        """Return the request context of a server's newest migration."""
+        return self.src.manager._jobs.of_instance(server['id']).context
+
+    def instance(self, server):
+        """Return the instance object of a server in migration."""
+        return self.src.manager._jobs.of_instance(server['id']).instance
+
     @property
     def cell(self):
         return self.host_mappings['src'].cell_mapping
@@ -235,6 +245,13 @@ class ThrottleTestCase(
                 return
             tick.wait(0.05)
         self.fail(what())
+
+    def in_background(self, func, *args):
+        """Call a function that blocks until the test goes on."""
+        thread = threading.Thread(target=func, args=args, daemon=True)
+        thread.start()
+        self.addCleanup(thread.join, PATIENCE)
+        return thread
 
     def abort(self, server):
         self.api.api_delete(

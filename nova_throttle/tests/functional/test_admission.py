@@ -12,6 +12,14 @@
 
 """Live migrations are admitted as the operator set it."""
 
+import gc
+import threading
+
+import greenlet
+from nova import context as nova_context
+from nova import objects
+
+from nova_throttle import exception
 from nova_throttle.tests.functional import base
 
 
@@ -20,6 +28,7 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
 
     def test_queued_preparing_running_completed(self):
         a, b = self.boot(2)
+        seen = self.record_statuses()
         self.guests.hold(a, b)
         self.migrate(a)
         self.guests.wait_running(a)
@@ -29,6 +38,11 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
         (entry,) = self.throttle.snapshot().queue
         self.assertEqual(self.migration(b).uuid, entry.migration_uuid)
         self.assertEqual('dest', entry.destination)
+        self.assertEqual(1, entry.position)
+        self.assertEqual('source', entry.waits_for[0].gate)
+        self.assertEqual(
+            (self.migration(a).uuid,), entry.waits_for[0].owners
+        )
         self.guests.release(a)
         self.guests.wait_running(b)
         self.wait_status(a, 'completed')
@@ -37,3 +51,202 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
         self.assert_on(a, 'dest')
         self.assert_on(b, 'dest')
         self.assertEqual(1, self.guests.most_running)
+        for server in (a, b):
+            self.assertEqual(
+                ['queued', 'preparing', 'running'],
+                seen[self.migration(server).uuid],
+            )
+
+    def record_statuses(self):
+        """Note the statuses that the source's manager sets, in order."""
+        seen = {}
+        original = self.src.manager._set_migration_status
+
+        def record(migration, status):
+            seen.setdefault(migration.uuid, []).append(status)
+            return original(migration, status)
+
+        self.src.manager._set_migration_status = record
+        return seen
+
+    def test_starts_in_the_order_of_arrival(self):
+        servers = self.boot(4)
+        self.guests.hold(*servers)
+        for server in servers:
+            self.migrate(server)
+        for server in servers:
+            self.guests.wait_running(server)
+            self.guests.release(server)
+        for server in servers:
+            self.wait_status(server, 'completed')
+        self.assertEqual([s['id'] for s in servers], self.guests.started)
+        self.assertEqual(1, self.guests.most_running)
+
+    def test_a_request_that_is_delivered_twice_runs_once(self):
+        a, b = self.boot(2)
+        self.guests.hold(a, b)
+        self.migrate(a)
+        self.guests.wait_running(a)
+        calls = self.record_calls()
+        self.migrate(b)
+        ((args, kwargs),) = calls
+        self.src.manager.live_migration(*args, **kwargs)
+        self.assertEqual(1, len(self.throttle.snapshot().queue))
+        self.guests.release(a)
+        self.guests.wait_running(b)
+        self.src.manager.live_migration(*args, **kwargs)
+        self.wait_status(b, 'running')
+        self.guests.release(b)
+        self.wait_status(b, 'completed')
+        self.assert_on(b, 'dest')
+
+    def record_calls(self):
+        calls = []
+        original = self.src.manager._accept
+
+        def accept(job):
+            calls.append(
+                (
+                    (
+                        job.context,
+                        job.dest,
+                        job.instance,
+                        job.block_migration,
+                        job.migration,
+                        job.migrate_data,
+                    ),
+                    {},
+                )
+            )
+            return original(job)
+
+        self.src.manager._accept = accept
+        return calls
+
+    def test_two_hundred_queued_requests_add_no_thread(self):
+        a, b = self.boot(2)
+        self.guests.hold(a)
+        self.migrate(a)
+        self.guests.wait_running(a)
+        calls = self.record_calls()
+        self.migrate(b)
+        ((args, _),) = calls
+        requests = [self._another_request(args) for _ in range(200)]
+        before = self._threads()
+        for request in requests:
+            self.src.manager.live_migration(*request)
+        self.assertEqual(201, len(self.throttle.snapshot().queue))
+        self.assertLessEqual(self._threads(), before)
+        for request in self.throttle.waiting():
+            request.ticket.cancel()
+        self.assertEqual((), self.throttle.snapshot().queue)
+
+    @staticmethod
+    def _threads():
+        """Count threads, whichever kind this process has."""
+        gc.collect()
+        green = sum(
+            isinstance(found, greenlet.greenlet) and not found.dead
+            for found in gc.get_objects()
+        )
+        return threading.active_count() + green
+
+    def _another_request(self, args):
+        """Return the arguments of a request with a migration of its own."""
+        context, dest, instance, block_migration, migration, data = args
+        fields = (
+            'source_compute',
+            'source_node',
+            'dest_compute',
+            'dest_node',
+            'dest_compute_id',
+            'instance_uuid',
+        )
+        values = {name: getattr(migration, name) for name in fields}
+        with nova_context.target_cell(
+            nova_context.get_admin_context(), self.cell
+        ) as cell_context:
+            record = objects.Migration(
+                cell_context,
+                migration_type='live-migration',
+                status='accepted',
+                **values,
+            )
+            record.create()
+        record._context = context
+        return context, dest, instance, block_migration, record, data
+
+
+class LimitTestCase(base.ThrottleTestCase):
+    """Limits above one, and limits that change."""
+
+    limit = 2
+
+    def start(self, count):
+        servers = self.boot(count)
+        self.guests.hold(*servers)
+        self.migrate(*servers)
+        return servers
+
+    def wait_in_progress(self, count):
+        self.wait_for(lambda: len(self.owners()) == count)
+        self.wait_for(lambda: len(self.guests.running) == count)
+
+    def test_never_more_than_the_limit(self):
+        servers = self.start(6)
+        self.wait_in_progress(2)
+        self.guests.release_all()
+        for server in servers:
+            self.wait_status(server, 'completed')
+            self.assert_on(server, 'dest')
+        self.assertEqual(2, self.guests.most_running)
+
+    def test_raising_the_limit_starts_more_at_once(self):
+        self.start(4)
+        self.wait_in_progress(2)
+        self.throttle.resize('source', 3)
+        self.wait_in_progress(3)
+        self.throttle.resize('source', 0)
+        self.wait_in_progress(4)
+
+    def test_lowering_the_limit_lets_present_owners_finish(self):
+        a, b, c, d = self.start(4)
+        self.guests.wait_running(a, b)
+        self.throttle.resize('source', 1)
+        self.assertEqual(2, len(self.owners()))
+        self.guests.release(a)
+        self.wait_status(a, 'completed')
+        self.wait_in_progress(1)
+        self.assertEqual('queued', self.status(c))
+        self.guests.release(b)
+        self.guests.wait_running(c)
+        self.assertEqual('queued', self.status(d))
+
+    def test_reset_takes_up_a_limit_from_the_configuration(self):
+        self.start(3)
+        self.wait_in_progress(2)
+        self.flags(max_concurrent_live_migrations=3)
+        self.src.manager.reset()
+        self.wait_in_progress(3)
+
+    def test_a_negative_limit_changes_nothing(self):
+        self.assertRaises(
+            exception.InvalidLimit, self.throttle.resize, 'source', -1
+        )
+        self.assertEqual(2, self.throttle.snapshot().gates['source'].limit)
+
+
+class UnlimitedTestCase(base.ThrottleTestCase):
+    """Zero is unlimited, also where Nova's pool has ten threads."""
+
+    limit = 0
+
+    def test_twenty_at_once(self):
+        servers = self.boot(20)
+        self.guests.hold(*servers)
+        self.migrate(*servers)
+        self.guests.wait_running(*servers)
+        self.assertEqual(20, len(self.owners()))
+        self.guests.release_all()
+        for server in servers:
+            self.wait_status(server, 'completed')

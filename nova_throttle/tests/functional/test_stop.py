@@ -1,0 +1,125 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Once stopping has begun, nothing starts and nothing is accepted."""
+
+import fixtures
+
+from nova_throttle.tests.functional import base
+
+
+class StopTestCase(base.ThrottleTestCase):
+    def queue_one(self):
+        """Have one migration that runs and one that is queued."""
+        a, b = self.boot(2)
+        self.guests.hold(a, b)
+        self.migrate(a)
+        self.guests.wait_running(a)
+        self.migrate(b)
+        return a, b
+
+    def assert_nothing_starts(self, a, b):
+        self.guests.release_all()
+        self.wait_status(a, 'completed')
+        self.wait_for(lambda: self.owners() == ())
+        self.assertEqual([a['id']], self.guests.started)
+        snapshot = self.throttle.snapshot()
+        self.assertTrue(snapshot.closed)
+
+    def test_nothing_starts_after_set_shutdown_in_progress(self):
+        a, b = self.queue_one()
+        self.src.manager.set_shutdown_in_progress()
+        self.assert_nothing_starts(a, b)
+        (entry,) = self.throttle.snapshot().queue
+        self.assertEqual('service stops', str(entry.waits_for[0]))
+
+    def test_nothing_starts_after_graceful_shutdown(self):
+        a, b = self.queue_one()
+        self.src.manager.graceful_shutdown(0)
+        self.assert_nothing_starts(a, b)
+
+    def test_nothing_starts_after_cleanup_host(self):
+        a, b = self.queue_one()
+        self.src.manager.cleanup_host()
+        self.assert_nothing_starts(a, b)
+
+    def test_what_is_queued_leaves_with_nothing_held(self):
+        a, b = self.queue_one()
+        self.src.manager.cleanup_host()
+        self.assert_left(b, 'cancelled')
+        self.assertEqual((), self.throttle.snapshot().queue)
+        self.assertEqual({}, self.src.manager._waiting_live_migrations)
+
+    def test_a_request_that_comes_too_late_is_refused(self):
+        (a,) = self.boot(1)
+        self.throttle.close()
+        self.api.post_server_action(
+            a['id'],
+            {'os-migrateLive': {'host': 'dest', 'block_migration': 'auto'}},
+        )
+        self.assert_left(a, 'error')
+        self.assertEqual([], self.guests.started)
+        self.assertEqual('Error', self._event(a))
+
+    def test_running_ones_are_waited_for(self):
+        self.flags(manager_shutdown_timeout=60)
+        a, b = self.queue_one()
+        stopping = self.in_background(self.src.stop)
+        self.wait_for(lambda: self.throttle.closed)
+        self.assertTrue(stopping.is_alive())
+        self.guests.release_all()
+        stopping.join(base.PATIENCE)
+        self.assertFalse(stopping.is_alive())
+        self.assertEqual('completed', self.status(a))
+        self.assertEqual([a['id']], self.guests.started)
+
+    def test_a_service_that_starts_again_accepts_again(self):
+        (a,) = self.boot(1)
+        self.src.stop()
+        self.src.start()
+        self.migrate(a)
+        self.wait_status(a, 'completed')
+
+
+class NoThreadTestCase(base.ThrottleTestCase):
+    """The process can't have another thread."""
+
+    def test_the_request_leaves_and_the_next_one_starts(self):
+        a, b = self.boot(2)
+        from nova_throttle.compute import compat
+
+        original = compat.spawn_n
+        calls = []
+
+        def spawn_n(*args):
+            calls.append(args)
+            if len(calls) == 1:
+                raise RuntimeError("can't start new thread")
+            return original(*args)
+
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova_throttle.compute.compat.spawn_n', spawn_n
+            )
+        )
+        self.migrate_and_ignore(a)
+        self.assert_left(a, 'error')
+        self.migrate(b)
+        self.wait_status(b, 'completed')
+
+    def migrate_and_ignore(self, server):
+        self.api.post_server_action(
+            server['id'],
+            {'os-migrateLive': {'host': 'dest', 'block_migration': 'auto'}},
+        )
+
+

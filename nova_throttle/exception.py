@@ -88,7 +88,7 @@ class HostNotThrottled(ThrottleError):
 
 
 class HostFailed(ThrottleError):
-    msg_fmt = 'host %(host)s failed to answer: %(error)s'
+    msg_fmt = 'asking host %(host)s failed: %(error)s'
 
 
 class BusSilent(ThrottleError):

@@ -1,0 +1,99 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Ask one question over the message bus of Nova.
+
+There is an answer in time or an error of ours. No error ever quotes what
+nova.conf says about the bus: passwords are in there.
+"""
+
+from collections.abc import Callable
+from concurrent import futures
+import threading
+from typing import Any
+from typing import TypeVar
+
+from nova import config
+from nova import context
+from nova import rpc
+from oslo_config import cfg
+import oslo_messaging as messaging
+
+from nova_throttle import exception
+from nova_throttle import rpcapi
+
+T = TypeVar('T')
+
+# Seconds to reach the message bus; the time to wait for an answer starts
+# after that. The library itself would try for ever.
+CONNECT_TIMEOUT = 5.0
+
+
+def connect(config_files: list[str]) -> None:
+    """Read nova.conf and get ready to use its message bus.
+
+    :param config_files: what to read; empty means where Nova looks.
+    :raises UnreadableConfig: if that can't be done.
+    """
+    if exception.__name__ not in rpc.get_allowed_exmods():
+        rpc.add_extra_exmods(exception.__name__)
+    argv = ['nova-throttle']
+    for name in config_files:
+        argv += ['--config-file', name]
+    try:
+        config.parse_args(argv, configure_db=False)
+    except cfg.ConfigFileParseError as error:
+        # Its message quotes the line.
+        reason = f'{error.config_file} is not a configuration file'
+    except (cfg.Error, messaging.DriverLoadFailure, OSError) as error:
+        reason = str(error)
+    except (messaging.InvalidTransportURL, ValueError):
+        # They quote parts of the URL.
+        reason = '[DEFAULT] transport_url is not valid'
+    else:
+        return
+    raise exception.UnreadableConfig(reason=reason)
+
+
+def ask(
+    host: str, timeout: float, question: Callable[[rpcapi.ThrottleAPI, Any], T]
+) -> T:
+    """Ask a host's throttle something.
+
+    :param host: whom to ask.
+    :param timeout: seconds to wait for the answer.
+    :param question: called with the API and an administrator's context.
+    :returns: the answer.
+    :raises ThrottleError: if there is none.
+    """
+    api = rpcapi.ThrottleAPI(host, timeout=timeout)
+    admin = context.get_admin_context()
+    deadline = timeout + CONNECT_TIMEOUT
+    try:
+        return _within(deadline, lambda: question(api, admin))
+    except futures.TimeoutError:
+        raise exception.BusSilent(timeout=deadline) from None
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """Do work that may never end, for at most so long."""
+    done: futures.Future[T] = futures.Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except Exception as error:
+            done.set_exception(error)
+
+    # A daemon, so that the process can end before its work.
+    threading.Thread(target=run, name='ask', daemon=True).start()
+    return done.result(seconds)

@@ -1,0 +1,86 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Commands about gates.
+
+Whether a gate exists, and what limits it may have, only its host knows.
+"""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from nova_throttle.cmd import base
+from nova_throttle.objects import snapshot as snapshot_obj
+
+COLUMNS = ('Gate', 'Limit', 'In Progress', 'Owners')
+
+
+class GateList(base.HostCommand):
+    """List the gates of a host: their limits, and who is in progress.
+
+    The owners are migration UUIDs.
+    """
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+        """Return one row a gate."""
+        snapshot = self.ask(
+            parsed_args, lambda api, ctxt: api.get_snapshot(ctxt)
+        )
+        return COLUMNS, _rows(snapshot)
+
+
+class LimitSet(base.HostCommand):
+    """Change how many live migrations of a host may be in progress.
+
+    It takes effect at once: a raised limit starts as many as now fit, a
+    lowered one lets those in progress finish. It lasts until nova-compute
+    restarts or reads its configuration again; to keep it, set
+    max_concurrent_live_migrations in nova.conf too.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of this command's arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'limit', metavar='LIMIT', type=int, help='slots; 0 is unlimited'
+        )
+        parser.add_argument(
+            '--gate',
+            default='source',
+            help='the name of the gate (default: %(default)s)',
+        )
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+        """Return one row a gate, after the change."""
+        snapshot = self.ask(
+            parsed_args,
+            lambda api, ctxt: api.set_limit(
+                ctxt, parsed_args.gate, parsed_args.limit
+            ),
+        )
+        return COLUMNS, _rows(snapshot)
+
+
+def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
+    for gate in snapshot.gates:
+        yield (
+            gate.name,
+            base.Limit(gate.limit),
+            len(gate.owners),
+            base.Lines(list(gate.owners)),
+        )

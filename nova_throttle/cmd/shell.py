@@ -1,0 +1,154 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The commands of ``nova-throttle``, and the options that all of them have.
+
+Whatever goes wrong is one line on stderr and a non-zero exit status: 1 if a
+command failed, 2 if it was misused.
+"""
+
+import argparse
+from importlib import metadata
+import logging
+from typing import Any
+from typing import NoReturn
+
+from cliff import app
+from cliff import command
+from cliff import commandmanager
+
+from nova_throttle.cmd import gate
+from nova_throttle.cmd import queue
+
+COMMANDS: dict[str, type[command.Command]] = {
+    'gate list': gate.GateList,
+    'limit set': gate.LimitSet,
+    'queue list': queue.QueueList,
+}
+
+DESCRIPTION = """
+See and change what nova-throttle does on a host, while it works.
+
+Run it where nova.conf names the message bus of the host's cell: on any
+compute host or conductor of that cell.
+"""
+
+# Seconds to wait for a host's answer.
+TIMEOUT = 10.0
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it and leave."""
+        self.exit(2, f'{self.prog}: {message} (see {self.prog} --help)\n')
+
+
+class Shell(app.App):
+    """One run of the program.
+
+    :param streams: stdin, stdout and stderr, if they are not the process's.
+    """
+
+    NAME = 'nova-throttle'
+
+    def __init__(self, **streams: Any) -> None:
+        super().__init__(
+            description=DESCRIPTION,
+            version=_version(),
+            command_manager=commandmanager.CommandManager('nova_throttle.cmd'),
+            # Otherwise --help after a command is not about that command.
+            deferred_help=True,
+            **streams,
+        )
+        for name, factory in COMMANDS.items():
+            self.command_manager.add_command(name, factory)
+
+    def build_option_parser(
+        self,
+        description: str | None,
+        version: str | None,
+        argparse_kwargs: dict[str, Any] | None = None,
+    ) -> argparse.ArgumentParser:
+        """Return a parser of the options that all commands have."""
+        parser = OneLineParser(
+            prog=self.NAME,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            add_help=False,
+            allow_abbrev=False,
+        )
+        parser.add_argument(
+            '-h',
+            '--help',
+            dest='deferred_help',
+            action='store_true',
+            help='show this text, or that of a command',
+        )
+        parser.add_argument(
+            '--version', action='version', version=f'{self.NAME} {version}'
+        )
+        parser.add_argument(
+            '--config-file',
+            metavar='FILE',
+            action='append',
+            default=[],
+            help="a file to read in the place of Nova's own, such as "
+            '/etc/nova/nova.conf; can be given more than once',
+        )
+        parser.add_argument(
+            '--timeout',
+            metavar='SECONDS',
+            type=_seconds,
+            default=TIMEOUT,
+            help='how long to wait for the answer (default: %(default)g)',
+        )
+        # What cliff wants to know and we don't ask: logs and tracebacks are
+        # no answers.
+        parser.set_defaults(debug=False, verbose_level=0, log_file=None)
+        return parser
+
+    def configure_logging(self) -> None:
+        """Keep everybody's log off the terminal: an error is one line."""
+        logging.getLogger().addHandler(logging.NullHandler())
+
+    def initialize_app(self, argv: list[str]) -> None:
+        """Refuse what is no command, before cliff guesses what was meant."""
+        self.print_help_if_requested()
+        try:
+            self.command_manager.find_command(argv)
+        except ValueError:
+            words = ' '.join(argv)
+            self.parser.error(
+                f'no such command: {words}' if words else 'no command given'
+            )
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    # Not more than a day: what waits can't count to infinity.
+    if not 0 < value <= 86400:
+        raise argparse.ArgumentTypeError(
+            f'must be a number above 0 and up to 86400, not {text}'
+        )
+    return value
+
+
+def _version() -> str:
+    try:
+        return metadata.version('nova-throttle')
+    except metadata.PackageNotFoundError:
+        return 'unknown'

@@ -1,0 +1,197 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a person or a script gets to see.
+
+What the commands do on real services is shown by the functional tests.
+"""
+
+import csv
+import io
+import json
+
+import fixtures
+from oslo_utils.fixture import uuidsentinel as uuids
+import testtools
+import yaml
+
+from nova_throttle.cmd import shell
+from nova_throttle import exception
+from nova_throttle.objects import snapshot as snapshot_obj
+from nova_throttle.tests import shell as shell_lib
+
+SNAPSHOT = snapshot_obj.Snapshot(
+    host='src',
+    closed=False,
+    gates=[
+        snapshot_obj.Gate(name='source', limit=1, owners=[uuids.running]),
+        snapshot_obj.Gate(name='other', limit=0, owners=[]),
+    ],
+    queue=[
+        snapshot_obj.QueueEntry(
+            migration_uuid=uuids.queued,
+            instance_uuid=uuids.instance,
+            destination='dest',
+            priority=0,
+            position=1,
+            seconds_waited=2.345,
+            waits_for=[
+                snapshot_obj.Wait(
+                    reason='gate full',
+                    gate='source',
+                    limit=1,
+                    owners=[uuids.running],
+                )
+            ],
+        )
+    ],
+)
+
+GATES = [
+    {
+        'Gate': 'source',
+        'Limit': 1,
+        'In Progress': 1,
+        'Owners': [uuids.running],
+    },
+    {'Gate': 'other', 'Limit': 0, 'In Progress': 0, 'Owners': []},
+]
+
+QUEUE = [
+    {
+        'Position': 1,
+        'Migration': uuids.queued,
+        'Server': uuids.instance,
+        'Destination': 'dest',
+        'Priority': 0,
+        'Seconds Waited': 2.3,
+        'Waits For': [
+            {
+                'reason': 'gate full',
+                'gate': 'source',
+                'limit': 1,
+                'owners': [uuids.running],
+            }
+        ],
+    }
+]
+
+
+class ShellTestCase(testtools.TestCase):
+    """The shell, with a host's answer that is known."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatch('nova_throttle.cmd.bus.connect'))
+        self.ask = self.useFixture(
+            fixtures.MockPatch(
+                'nova_throttle.cmd.bus.ask', return_value=SNAPSHOT
+            )
+        ).mock
+
+    def read(self, *words):
+        status, out, err = shell_lib.run(*words)
+        self.assertEqual((0, ''), (status, err))
+        return out
+
+    def assert_fails(self, expected_status, expected, *words):
+        status, out, err = shell_lib.run(*words)
+        self.assertEqual((expected_status, ''), (status, out))
+        (line,) = err.splitlines()
+        self.assertTrue(line.startswith('nova-throttle'), line)
+        self.assertIn(expected, line)
+
+    def test_for_machines(self):
+        for expected, *command in (
+            (GATES, 'gate', 'list', 'src'),
+            (GATES, 'limit', 'set', 'src', '1'),
+            (QUEUE, 'queue', 'list', 'src'),
+        ):
+            self.assertEqual(
+                expected, json.loads(self.read(*command, '-f', 'json'))
+            )
+            self.assertEqual(
+                expected, yaml.safe_load(self.read(*command, '-f', 'yaml'))
+            )
+            rows = csv.DictReader(
+                io.StringIO(self.read(*command, '-f', 'csv'))
+            )
+            self.assertEqual(
+                [list(row) for row in expected], list(map(list, rows))
+            )
+
+    def test_for_people(self):
+        gates = self.read('gate', 'list', 'src')
+        self.assertIn(uuids.running, gates)
+        self.assertIn('unlimited', gates)
+        self.assertIn(
+            'gate full: source (1 of 1 in progress)',
+            self.read('queue', 'list', 'src'),
+        )
+
+    def test_one_value(self):
+        words = ('gate', 'list', 'src', '-f', 'value', '-c', 'Limit')
+        self.assertEqual('1\n0\n', self.read(*words))
+
+    def test_timeout(self):
+        for words, expected in (
+            (('gate', 'list', 'src'), shell.TIMEOUT),
+            (('--timeout', '2.5', 'gate', 'list', 'src'), 2.5),
+            (('gate', 'list', 'src', '--timeout', '3'), 3),
+        ):
+            self.read(*words)
+            self.assertEqual(('src', expected), self.ask.call_args.args[:2])
+
+    def test_wrong_usage(self):
+        for words, expected in (
+            ((), 'no command given'),
+            (('fly',), 'no such command: fly'),
+            (('gate',), 'no such command: gate'),
+            (('gate', 'list'), 'required: HOST'),
+            (('gate', 'list', 'src', 'dest'), 'unrecognized arguments: dest'),
+            (('limit', 'set', 'src', 'many'), "invalid int value: 'many'"),
+            (('limit', 'set', 'src'), 'required: LIMIT'),
+            (('--timeout', 'long', 'gate', 'list', 'src'), 'not long'),
+            (('--timeout', '0', 'gate', 'list', 'src'), 'not 0'),
+            (('--timeout', 'nan', 'gate', 'list', 'src'), 'not nan'),
+            (('--colour', 'gate', 'list', 'src'), '--colour'),
+        ):
+            self.assert_fails(2, expected, *words)
+        self.ask.assert_not_called()
+
+    def test_no_such_column(self):
+        self.assert_fails(
+            1, 'No recognized column', 'gate', 'list', 'src', '-c', 'Colour'
+        )
+
+    def test_an_error_is_one_line(self):
+        for error, expected in (
+            (exception.UnknownGate(gate='moon'), 'no gate named moon'),
+            (RuntimeError('first\nsecond'), 'first second'),
+            (RuntimeError(), 'RuntimeError'),
+            (OSError(2, 'no disk'), 'no disk'),
+        ):
+            self.ask.side_effect = error
+            self.assert_fails(1, expected, 'gate', 'list', 'src')
+
+    def test_an_error_shows_no_password(self):
+        self.ask.side_effect = RuntimeError('rabbit://me:p@ss/w@host: no')
+        self.assert_fails(1, 'rabbit://***@host: no', 'gate', 'list', 'src')
+
+    def test_help(self):
+        overview = self.read('--help')
+        for command in shell.COMMANDS:
+            self.assertIn(command, overview)
+        for words in (('limit', 'set', '-h'), ('help', 'limit', 'set')):
+            text = ' '.join(self.read(*words).split())
+            self.assertIn('HOST LIMIT', text)
+            self.assertIn('It takes effect at once', text)

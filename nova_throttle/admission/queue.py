@@ -22,12 +22,15 @@ from collections.abc import Iterator
 import dataclasses
 import heapq
 import itertools
+import operator
 
 from nova_throttle.admission import request as request_lib
 
 # How often a request may be overtaken at one of its gates before its turn
 # is reserved. Small: a reservation costs little (see _reserve).
 PATIENCE = 8
+
+_ORDER = operator.attrgetter('priority', 'sequence')
 
 
 @dataclasses.dataclass(order=True, slots=True)
@@ -164,7 +167,8 @@ class WaitQueue:
 
     def _heads(self) -> list[Waiting]:
         heads = (lane.head() for lane in self._lanes.values())
-        return sorted(head for head in heads if head is not None)
+        # By key: a dataclass makes two tuples for each comparison.
+        return sorted(filter(None, heads), key=_ORDER)
 
     @staticmethod
     def _credit(passed: list[Waiting], gates: tuple[str, ...]) -> None:

@@ -1,0 +1,191 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A source host in a real Nova, with a queue that a measurement controls.
+
+Nova's services run in this process. What a migration does is replaced, the
+same for both sides, by a stage that holds it and notes its instants; who may
+enter the stage, and when, is up to the side that is measured.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import threading
+import time
+from typing import Any
+import unittest
+from unittest import mock
+
+from nova.compute import rpcapi
+from nova.compute import task_states
+from nova.compute import vm_states
+from nova import context as nova_context
+from nova import objects
+from nova.tests.functional.libvirt import base as libvirt_base
+from oslo_utils import uuidutils
+
+from nova_throttle import fixture
+
+# Seconds until a state that does not come ends the measurement.
+PATIENCE = 120
+
+
+class Stage:
+    """What every migration does: begin, wait for the curtain, work, end.
+
+    :param seconds: how long the work takes once the curtain is up.
+    """
+
+    def __init__(self, seconds: float = 0) -> None:
+        self.begun: list[float] = []
+        self.ended: list[float] = []
+        self._seconds = seconds
+        self._curtain = threading.Event()
+
+    def work(self, *args: Any) -> None:
+        self.begun.append(time.perf_counter())
+        self._curtain.wait(PATIENCE)
+        time.sleep(self._seconds)
+        self.ended.append(time.perf_counter())
+
+    def open(self) -> None:
+        self._curtain.set()
+
+
+class Cloud(libvirt_base.ServersTestBase):
+    """One source host that admits one migration at a time.
+
+    :param ours: whether it runs nova-throttle.
+    :param measure: called with this cloud once it is up.
+    """
+
+    def __init__(self, ours: bool, measure: Callable[['Cloud'], None]) -> None:
+        super().__init__('runTest')
+        self._ours = ours
+        self._measure = measure
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.flags(max_concurrent_live_migrations=1)
+        if self._ours:
+            self.useFixture(fixture.ThrottleFixture())
+        self.start_compute(hostname='src')
+        self.manager = self.computes['src'].manager
+        self._rpcapi = rpcapi.ComputeAPI()
+
+    def runTest(self) -> None:
+        self._measure(self)
+
+    @contextlib.contextmanager
+    def queue(self, stage: Stage) -> Iterator[None]:
+        """Hold one migration on a stage; at the end, let all run."""
+        with mock.patch.object(self.manager, '_do_live_migration', stage.work):
+            self.ask(self.request())
+            self._wait_for(lambda: stage.begun)
+            yield
+            stage.open()
+            self._wait_for(lambda: not self.manager._in_progress_tasks)
+
+    def request(self) -> dict[str, Any]:
+        """Make a request, with the records that it needs."""
+        context = nova_context.RequestContext('user', 'project', is_admin=True)
+        cell = self.host_mappings['src'].cell_mapping
+        with nova_context.target_cell(context, cell) as cell_context:
+            arguments = make_arguments(cell_context)
+            arguments['instance'].create()
+            arguments['migration'].create()
+            objects.InstanceAction.action_start(
+                cell_context, arguments['instance'].uuid, 'live-migration'
+            )
+        return {'ctxt': context, **arguments}
+
+    def ask(self, request: dict[str, Any]) -> None:
+        """Send a request to the source, as the conductor does."""
+        self._rpcapi.live_migration(host='src', **request)
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[list[float]]:
+        """Take the seconds of each call as the RPC server makes it."""
+        taken: list[float] = []
+        service = self.computes['src']
+        with contextlib.ExitStack() as patches:
+            for server in (service.rpcserver, service.rpcserver_alt):
+                endpoint = server.dispatcher.endpoints[0]
+                call = _timed(endpoint.live_migration, taken)
+                patches.enter_context(
+                    mock.patch.object(endpoint, 'live_migration', call)
+                )
+            yield taken
+
+    def _wait_for(self, condition: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > deadline:
+                self.fail('The queue does not move')
+            time.sleep(0.01)
+
+
+def make_arguments(context: Any) -> dict[str, Any]:
+    """Make the arguments of one live migration, not saved."""
+    instance = objects.Instance(
+        context,
+        uuid=uuidutils.generate_uuid(),
+        user_id=context.user_id,
+        project_id=context.project_id,
+        host='src',
+        vm_state=vm_states.ACTIVE,
+        task_state=task_states.MIGRATING,
+    )
+    migration = objects.Migration(
+        context,
+        uuid=uuidutils.generate_uuid(),
+        instance_uuid=instance.uuid,
+        migration_type='live-migration',
+        source_compute='src',
+        dest_compute='dest',
+        status='accepted',
+    )
+    return {
+        'instance': instance,
+        'dest': 'dest',
+        'block_migration': False,
+        'migration': migration,
+        'migrate_data': objects.LibvirtLiveMigrateData(),
+    }
+
+
+def run(ours: bool, measure: Callable[[Cloud], Any]) -> Any:
+    """Return what a measurement found in a cloud of its own.
+
+    :raises RuntimeError: if it failed.
+    """
+    # Not on the test case: it deletes its attributes when it ends.
+    found: list[Any] = []
+    result = unittest.TestResult()
+    Cloud(ours, lambda cloud: found.append(measure(cloud))).run(result)
+    for _, trace in result.errors + result.failures:
+        raise RuntimeError(trace)
+    return found[0]
+
+
+def _timed(
+    function: Callable[..., Any], taken: list[float]
+) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            taken.append(time.perf_counter() - start)
+
+    return call

@@ -1,0 +1,113 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a queue costs that only waits: threads and memory.
+
+The RPC arguments exist before, as they would anyway, and nothing but the
+compute service is counted: records are not saved, events are not sent.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import gc
+import logging
+import sys
+import threading
+import tracemalloc
+from typing import Any
+from unittest import mock
+
+from nova import context as nova_context
+from nova import objects
+
+from nova_throttle.tests.bench import cloud as cloud_lib
+from nova_throttle.tests.bench import figures
+
+# Not counted: what is allocated only once.
+WARM_UP = 50
+
+
+def measure(cloud: cloud_lib.Cloud, count: int) -> figures.Figures:
+    """Return what queued requests add.
+
+    :param count: requests to queue.
+    """
+    requests = [_request() for _ in range(WARM_UP + count)]
+    with cloud.queue(cloud_lib.Stage()), _alone():
+        for request in requests[:WARM_UP]:
+            cloud.manager.live_migration(**request)
+        threads = _threads()
+        size = _allocated(cloud, requests[WARM_UP:])
+        added = _threads() - threads
+        _cancel(cloud)
+    return {'footprint.threads': added, 'footprint.bytes': size / count}
+
+
+def _allocated(cloud: cloud_lib.Cloud, requests: list[dict[str, Any]]) -> int:
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for request in requests:
+            cloud.manager.live_migration(**request)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+def _cancel(cloud: cloud_lib.Cloud) -> None:
+    waiting = cloud.manager._waiting_live_migrations
+    for _, ticket in list(waiting.values()):
+        ticket.cancel()
+    waiting.clear()
+
+
+def _request() -> dict[str, Any]:
+    context = nova_context.RequestContext('user', 'project', is_admin=True)
+    arguments = cloud_lib.make_arguments(context)
+    arguments['instance'].obj_reset_changes()
+    arguments['migration'].obj_reset_changes()
+    return {'context': context, **arguments}
+
+
+def _threads() -> int:
+    """Count threads, and green ones where there are any."""
+    gc.collect()
+    library = sys.modules.get('greenlet')
+    if library is None:
+        return threading.active_count()
+    green = (o for o in gc.get_objects() if isinstance(o, library.greenlet))
+    return threading.active_count() + sum(not o.dead for o in green)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Leave out what is outside of the compute service."""
+
+    def save(migration: Any) -> None:
+        migration.obj_reset_changes()
+
+    event = objects.InstanceActionEvent
+    logging.disable(logging.CRITICAL)
+    with contextlib.ExitStack() as patches:
+        patches.callback(logging.disable, logging.NOTSET)
+        for owner, name, stub in (
+            (objects.Migration, 'save', save),
+            (event, 'event_start', _nothing),
+            (event, 'event_finish_with_failure', _nothing),
+        ):
+            patches.enter_context(mock.patch.object(owner, name, stub))
+        yield
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    pass

@@ -1,0 +1,38 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How long a request keeps the worker of the RPC server.
+
+The time of the handler ``live_migration`` as the RPC server calls it, while
+another migration is in progress, so that each request is queued.
+"""
+
+from nova_throttle.tests.bench import cloud as cloud_lib
+from nova_throttle.tests.bench import figures
+
+# Not counted: what is slow only once.
+WARM_UP = 20
+
+
+def measure(cloud: cloud_lib.Cloud, count: int) -> figures.Figures:
+    """Return the handler's time in milliseconds; fill the queue.
+
+    :param cloud: a cloud whose queue has a migration in progress.
+    :param count: requests to send.
+    """
+    requests = [cloud.request() for _ in range(WARM_UP + count)]
+    with cloud.timed() as taken:
+        for request in requests:
+            cloud.ask(request)
+    return figures.percentiles(
+        'handler', [seconds * 1e3 for seconds in taken[WARM_UP:]]
+    )

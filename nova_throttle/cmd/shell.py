@@ -98,21 +98,7 @@ class Shell(app.App):
         parser.add_argument(
             '--version', action='version', version=f'{self.NAME} {version}'
         )
-        parser.add_argument(
-            '--config-file',
-            metavar='FILE',
-            action='append',
-            default=[],
-            help="a file to read in the place of Nova's own, such as "
-            '/etc/nova/nova.conf; can be given more than once',
-        )
-        parser.add_argument(
-            '--timeout',
-            metavar='SECONDS',
-            type=_seconds,
-            default=TIMEOUT,
-            help='how long to wait for the answer (default: %(default)g)',
-        )
+        _add_bus_options(parser)
         # What cliff wants to know and we don't ask: logs and tracebacks are
         # no answers.
         parser.set_defaults(debug=False, verbose_level=0, log_file=None)
@@ -132,6 +118,24 @@ class Shell(app.App):
             self.parser.error(
                 f'no such command: {words}' if words else 'no command given'
             )
+
+
+def _add_bus_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--config-file',
+        metavar='FILE',
+        action='append',
+        default=[],
+        help="a file to read in the place of Nova's own, such as "
+        '/etc/nova/nova.conf; can be given more than once',
+    )
+    parser.add_argument(
+        '--timeout',
+        metavar='SECONDS',
+        type=_seconds,
+        default=TIMEOUT,
+        help='how long to wait for the answer (default: %(default)g)',
+    )
 
 
 def _seconds(text: str) -> float:

@@ -1,0 +1,227 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The operator's commands, on real services and as a real program."""
+
+import os
+import subprocess
+import sys
+
+import fixtures
+from oslo_serialization import jsonutils
+import testtools
+
+from nova_throttle import overrides
+from nova_throttle.tests.functional import base
+from nova_throttle.tests import shell as shell_lib
+
+
+class ShellTestCase(base.ThrottleTestCase):
+    """The shell runs in this process and talks over Nova's own bus."""
+
+    def setUp(self):
+        super().setUp()
+        # Of this process, and connected already.
+        self.useFixture(fixtures.MockPatch('nova_throttle.cmd.bus.connect'))
+
+    def read(self, *words):
+        """Run a command that works; return its rows."""
+        status, out, err = shell_lib.run(*words, '-f', 'json')
+        self.assertEqual((0, ''), (status, err))
+        return jsonutils.loads(out)
+
+    def assert_fails(self, expected, *words, status=1):
+        found, out, err = shell_lib.run(*words)
+        self.assertEqual((status, ''), (found, out))
+        (line,) = err.splitlines()
+        self.assertTrue(line.startswith('nova-throttle'), line)
+        self.assertIn(expected, line)
+
+    def test_queue_list(self):
+        a, b, c = self.boot(3)
+        self.guests.hold(a, b, c)
+        self.migrate(a)
+        self.guests.wait_running(a)
+        self.migrate(b)
+        self.migrate(c)
+        first, second = self.read('queue', 'list', 'src')
+        self.assertEqual(
+            {
+                'Position': 1,
+                'Migration': self.migration(b).uuid,
+                'Server': b['id'],
+                'Destination': 'dest',
+                'Priority': 0,
+                'Seconds Waited': first['Seconds Waited'],
+                'Waits For': [
+                    {
+                        'reason': 'gate full',
+                        'gate': 'source',
+                        'limit': 1,
+                        'owners': [self.migration(a).uuid],
+                    }
+                ],
+            },
+            first,
+        )
+        self.assertGreaterEqual(first['Seconds Waited'], 0)
+        self.assertEqual((2, c['id']), (second['Position'], second['Server']))
+        status, table, err = shell_lib.run('queue', 'list', 'src')
+        self.assertEqual((0, ''), (status, err))
+        self.assertIn('gate full: source (1 of 1 in progress)', table)
+        self.assertEqual([], self.read('queue', 'list', 'dest'))
+
+    def test_gate_list(self):
+        (a,) = self.boot(1)
+        self.guests.hold(a)
+        self.migrate(a)
+        (row,) = self.read('gate', 'list', 'src')
+        self.assertEqual(
+            {
+                'Gate': 'source',
+                'Limit': 1,
+                'In Progress': 1,
+                'Owners': [self.migration(a).uuid],
+            },
+            row,
+        )
+        status, table, err = shell_lib.run('gate', 'list', 'src')
+        self.assertEqual((0, ''), (status, err))
+        self.assertIn(self.migration(a).uuid, table)
+
+    def test_raising_the_limit_starts_more_at_once(self):
+        a, b, c = self.boot(3)
+        self.guests.hold(a, b, c)
+        self.migrate(a, b, c)
+        self.guests.wait_running(a)
+        (row,) = self.read('limit', 'set', 'src', 2)
+        self.assertEqual((2, 2), (row['Limit'], row['In Progress']))
+        self.guests.wait_running(a, b)
+        self.assertEqual('queued', self.status(c))
+        self.assertIn(
+            'the limit of gate source was changed from 1 to 2',
+            self.stdlog.logger.output,
+        )
+        (row,) = self.read('limit', 'set', 'src', 0, '--gate', 'source')
+        self.assertEqual((0, 3), (row['Limit'], row['In Progress']))
+        self.guests.wait_running(a, b, c)
+
+    def test_lowering_the_limit_lets_present_owners_finish(self):
+        self.read('limit', 'set', 'src', 2)
+        a, b, c = self.boot(3)
+        self.guests.hold(a, b, c)
+        self.migrate(a, b)
+        self.guests.wait_running(a, b)
+        (row,) = self.read('limit', 'set', 'src', 1)
+        self.assertEqual((1, 2), (row['Limit'], row['In Progress']))
+        self.migrate(c)
+        self.guests.release(a)
+        self.wait_status(a, 'completed')
+        self.wait_for(lambda: len(self.owners()) == 1)
+        self.assertEqual('queued', self.status(c))
+        self.guests.release(b)
+        self.guests.wait_running(c)
+
+    def test_unlimited_is_said_in_words(self):
+        status, table, _ = shell_lib.run('limit', 'set', 'src', 0)
+        self.assertEqual(0, status)
+        self.assertIn('unlimited', table)
+
+    def test_negative_limit(self):
+        self.assert_fails(
+            'must be 0 or more, not -1', 'limit', 'set', 'src', -1
+        )
+        self.assertEqual(1, self.throttle.snapshot().gates['source'].limit)
+
+    def test_unknown_gate(self):
+        self.assert_fails(
+            'no gate named moon',
+            *('limit', 'set', 'src', 2, '--gate', 'moon'),
+        )
+
+    def test_nobody_answers(self):
+        self.assert_fails(
+            'host nowhere did not answer in 0.1 seconds',
+            *('--timeout', '0.1', 'gate', 'list', 'nowhere'),
+        )
+
+    def test_a_host_without_us(self):
+        overrides.uninstall()
+        # Before the base class looks for throttles.
+        self.addCleanup(self.computes.pop, 'plain')
+        self.start_compute(hostname='plain')
+        self.assert_fails(
+            'nova-throttle is not active on host plain',
+            *('gate', 'list', 'plain'),
+        )
+
+
+class ProgramTestCase(testtools.TestCase):
+    """The program reads its configuration, on native threads."""
+
+    def setUp(self):
+        super().setUp()
+        self.dir = self.useFixture(fixtures.TempDir()).path
+
+    def config(self, text):
+        path = os.path.join(self.dir, 'nova.conf')
+        with open(path, 'w') as config_file:
+            config_file.write(text)
+        return path
+
+    def assert_fails(self, expected, config_file):
+        done = subprocess.run(
+            [
+                *(sys.executable, '-m', 'nova_throttle.cmd.cli'),
+                *('--config-file', config_file, '--timeout', '0.1'),
+                *('gate', 'list', 'somewhere'),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=base.PATIENCE,
+        )
+        self.assertEqual((1, ''), (done.returncode, done.stdout))
+        (line,) = done.stderr.splitlines()
+        self.assertIn(expected, line)
+        self.assertNotIn('secret', line)
+
+    def test_nobody_answers(self):
+        self.assert_fails(
+            'host somewhere did not answer',
+            self.config('[DEFAULT]\ntransport_url = fake:/\n'),
+        )
+
+    def test_no_bus(self):
+        # A port that nobody listens on.
+        self.assert_fails(
+            'no message bus could be reached',
+            self.config(
+                '[DEFAULT]\ntransport_url = rabbit://me:secret@127.0.0.1:1/\n'
+            ),
+        )
+
+    def test_no_such_file(self):
+        path = os.path.join(self.dir, 'nowhere.conf')
+        self.assert_fails(path, path)
+
+    def test_not_a_configuration_file(self):
+        path = self.config('[DEFAULT]\nsecret\n')
+        self.assert_fails(f'{path} is not a configuration file', path)
+
+    def test_not_a_transport_url(self):
+        for url in ('rabbit://me:secret@host:port/', 'rabbit:secret'):
+            self.assert_fails(
+                '[DEFAULT] transport_url is not valid'
+                if url.startswith('rabbit://')
+                else 'no message bus could be reached',
+                self.config(f'[DEFAULT]\ntransport_url = {url}\n'),
+            )

@@ -21,6 +21,8 @@ import dataclasses
 import importlib
 from typing import Any
 
+from oslo_config import cfg
+
 from nova_throttle import exception
 
 
@@ -111,10 +113,25 @@ def install() -> None:
         changes.append((holder, override.name, _new_value(override, old)))
     for holder, name, value in changes:
         _put(holder, name, value)
+    _limit_option().mutable = True
+
+
+def _limit_option() -> cfg.Opt:
+    """Return Nova's option that is the limit of our source gate.
+
+    Made mutable, a reload of nova.conf changes it; Nova only reads it when
+    its pool is made.
+    """
+    from nova.conf import compute
+
+    name = 'max_concurrent_live_migrations'
+    options: list[cfg.Opt] = compute.list_opts()['DEFAULT']
+    return next(option for option in options if option.name == name)
 
 
 def uninstall() -> None:
     """Put Nova's own classes back where ours are; twice is harmless."""
+    _limit_option().mutable = False
     for override in TABLE:
         holder = _resolve(override.holder)
         found = _found(holder, override.name)

@@ -34,6 +34,7 @@ from nova_throttle.compute import event
 from nova_throttle.compute import job as job_lib
 from nova_throttle.compute import leaving
 from nova_throttle import exception
+from nova_throttle import rpcapi
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self.throttle = controller.Controller(
             {SOURCE: CONF.max_concurrent_live_migrations}, self._start
         )
+        self.additional_endpoints.append(rpcapi.ThrottleEndpoint(self))
         self._chores = chores.Chores(self._find_lost_owners)
 
     # Start and stop

@@ -1,0 +1,162 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The real nova-compute program gets its throttle, or says why not.
+
+Each test runs nova-compute's own main() in a child process and reads its log.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import fixtures
+import testtools
+
+from nova_throttle.tests.functional import base
+
+_CHILD = pathlib.Path(__file__).with_name('nova_compute.py')
+
+_NOVA_CONF = """
+[DEFAULT]
+host = host1
+compute_driver = {driver}
+transport_url = fake:/
+state_path = {path}
+log_file = {path}/nova-compute.log
+concurrency_backend = {backend}
+[oslo_concurrency]
+lock_path = {path}
+"""
+
+ENABLED = '[nova_throttle]\nenabled = true\n'
+ACTIVE = 'nova-throttle is active'
+MADE = 'manager: '
+PLAIN = 'manager: nova.compute.manager.ComputeManager'
+OURS = 'manager: nova_throttle.compute.manager.ThrottledComputeManager'
+
+
+class ActivationTestCase(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.path = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        native = os.environ.get('OS_NOVA_DISABLE_EVENTLET_PATCHING') == '1'
+        self.backend = 'threading' if native else 'eventlet'
+
+    def start(self, options='', *args, driver='fake.FakeDriver'):
+        """Start nova-compute with more lines of configuration."""
+        conf = self.path / 'nova.conf'
+        conf.write_text(
+            _NOVA_CONF.format(
+                path=self.path, backend=self.backend, driver=driver
+            )
+            + options
+        )
+        environment = dict(os.environ)
+        environment.pop('OS_NOVA_DISABLE_EVENTLET_PATCHING', None)
+        child = subprocess.Popen(
+            [sys.executable, str(_CHILD), '--config-file', str(conf), *args],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.addCleanup(self._end, child)
+        return child
+
+    def _end(self, child):
+        if child.poll() is None:
+            child.kill()
+        child.wait(base.PATIENCE)
+        child.stdout.close()
+
+    @property
+    def log(self):
+        path = self.path / 'nova-compute.log'
+        return path.read_text() if path.exists() else ''
+
+    def assert_starts(self, child, *texts):
+        """Check that it starts and that its log has these texts."""
+        out, _ = child.communicate(timeout=base.PATIENCE)
+        self.assertEqual(0, child.returncode, out + self.log)
+        for text in texts:
+            self.assertIn(text, self.log)
+
+    def lines(self, text):
+        return [line for line in self.log.splitlines() if text in line]
+
+    def assert_stops(self, child, *words, own=True):
+        """Check that it stops with one clear line that has these words."""
+        out, _ = child.communicate(timeout=base.PATIENCE)
+        self.assertNotEqual(0, child.returncode)
+        (line,) = self.lines('CRITICAL')
+        for word in words:
+            self.assertIn(word, line)
+        self.assertNotIn(MADE, self.log)
+        if own:
+            self.assertNotIn('Traceback', self.log + out)
+
+    def test_enabled(self):
+        self.assert_starts(self.start(ENABLED), OURS)
+        (line,) = self.lines(ACTIVE)
+        self.assertIn('INFO', line)
+        self.assertIn('at most 1 outgoing', line)
+        native = self.backend == 'threading'
+        self.assertIn('native threads' if native else 'eventlet', line)
+        self.assertIn('driver: nova.virt.fake.FakeDriver', self.log)
+
+    def test_enabled_unlimited(self):
+        options = '[DEFAULT]\nmax_concurrent_live_migrations = 0\n'
+        self.assert_starts(
+            self.start(ENABLED + options), 'at most unlimited outgoing'
+        )
+
+    def test_not_enabled_leaves_nova_untouched(self):
+        for options in ('', '[nova_throttle]\nenabled = false\n'):
+            self.assert_starts(self.start(options), PLAIN)
+        self.assertEqual([], self.lines(ACTIVE))
+
+    def test_unknown_nova(self):
+        child = self.start(ENABLED, '--nova-version=99.1.0')
+        self.assert_stops(child, 'Nova 99.1.0', 'allow_untested_nova')
+
+    def test_unknown_nova_allowed(self):
+        child = self.start(
+            ENABLED + 'allow_untested_nova = true\n', '--nova-version=99.1.0'
+        )
+        self.assert_starts(child, OURS)
+        (line,) = self.lines('never tested with Nova 99.1.0')
+        self.assertIn('WARNING', line)
+
+    def test_a_manager_of_somebody_else(self):
+        child = self.start(ENABLED, '--manager=other.Manager')
+        self.assert_stops(child, 'nova-compute', 'other.Manager')
+
+    def test_invalid_enabled(self):
+        child = self.start('[nova_throttle]\nenabled = perhaps\n')
+        self.assert_stops(child, '[nova_throttle] enabled', 'perhaps')
+
+    def test_invalid_housekeeping_interval(self):
+        child = self.start(ENABLED + 'housekeeping_interval = -1\n')
+        self.assert_stops(child, '[nova_throttle] housekeeping_interval')
+
+    def test_invalid_allow_untested_nova(self):
+        child = self.start(ENABLED + 'allow_untested_nova = 7\n')
+        self.assert_stops(child, '[nova_throttle] allow_untested_nova', '7')
+
+    def test_negative_limit(self):
+        options = '[DEFAULT]\nmax_concurrent_live_migrations = -1\n'
+        child = self.start(ENABLED + options)
+        # On native threads Nova itself reads, and refuses, it before us.
+        own = self.backend == 'eventlet'
+        self.assert_stops(child, 'max_concurrent_live_migrations', own=own)

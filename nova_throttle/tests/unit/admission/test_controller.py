@@ -51,6 +51,14 @@ class CancelledJustAfter(futures.Future):
         return admitted
 
 
+class AdmittedMeanwhile(futures.Future):
+    """Admitted just before it would be cancelled."""
+
+    def cancel(self):
+        self.make_room()
+        return super().cancel()
+
+
 class BugListTestCase(base.CoreTestCase):
     def test_no_over_grant_during_hand_over(self):
         self.make_controller(source=1)
@@ -247,6 +255,19 @@ class StartTestCase(base.CoreTestCase):
         self.submit('a', 'source')
         self.assertEqual(['a'], self.started)
 
+    def test_other_threads_start_meanwhile(self):
+        self.make_controller(source=2)
+        crew = base.Crew(self)
+
+        def start(request):
+            crew.start(self.submit, 'b', 'source')
+            crew.join()
+            self.assertEqual(['a', 'b'], self.started)
+
+        self.on_start['a'] = start
+        request = self.submit('a', 'source')
+        self.assertTrue(request.ticket.running())
+
     def test_submit_from_start(self):
         self.make_controller(source=2)
         self.on_start['a'] = lambda r: self.submit('b', 'source')
@@ -332,6 +353,15 @@ class CancelTestCase(base.CoreTestCase):
         self.assertFalse(self.throttle.cancel('unknown'))
         self.throttle.finish('a')
         self.assertFalse(self.throttle.cancel('a'))
+
+    def test_what_starts_just_before_is_not_cancelled(self):
+        self.make_controller(source=1)
+        self.submit('a', 'source')
+        ticket = AdmittedMeanwhile()
+        ticket.make_room = lambda: self.throttle.finish('a')
+        self.submit('b', 'source', ticket=ticket)
+        self.assertFalse(self.throttle.cancel('b'))
+        self.assertEqual(['a', 'b'], self.started)
 
     def test_before_submit(self):
         for limit in (0, 1):
@@ -558,6 +588,26 @@ class ReservationTestCase(base.CoreTestCase):
             self.throttle.finish(f'other{number}')
             self.assertEqual(2, len(self.owners('source')))
         self.assertEqual(['a'], self.queued())
+
+    def test_only_overtaking_at_its_own_gates_counts(self):
+        self.make_controller(patience=1, x=1, y=0, z=1)
+        for gate in 'xz':
+            self.submit(f'in {gate}', gate)
+        self.submit('patient', 'x', 'z')
+        for number in range(9):
+            self.submit(f'y{number}', 'y')
+        self.throttle.finish('in x')
+        self.submit('a', 'x')
+        self.assertEqual('a', self.started[-1])
+
+    def test_every_gate_that_has_a_slot_is_kept(self):
+        self.make_controller(patience=0, x=1, y=1, z=1)
+        self.submit('in z', 'z')
+        self.submit('patient', 'x', 'y', 'z')
+        for gate in 'xyz':
+            self.submit(gate, gate)
+        self.throttle.finish('in z')
+        self.assertEqual(['in z', 'patient'], self.started)
 
     def test_waits_as_long_as_its_own_gate_is_full(self):
         self.make_controller(patience=0, x=1, y=1)

@@ -54,34 +54,35 @@ class Bench:
     def __init__(self, length: int, lanes: int) -> None:
         gates = dict.fromkeys(map(_gate, range(lanes)), 1)
         self._random = random.Random(length)
-        self._lanes = lanes
-        self._started = ''
         self._made = 0
         self._throttle = controller.Controller(
             {'source': 1, **gates}, self._start
         )
-        for _ in range(length + 1):
-            self._throttle.submit(self._make())
+        for number in range(length + 1):
+            self._throttle.submit(
+                self._make((_gate(number % lanes), 'source'))
+            )
 
     def step(self) -> tuple[float, float]:
         """Return the seconds of one submit and of one hand-over."""
-        request = self._make()
+        # For the same gates, so that as many wait for each as before.
+        request = self._make(self._started.gates)
         start = clock()
         self._throttle.submit(request)
         submitted = clock()
-        self._throttle.finish(self._started)
+        self._throttle.finish(self._started.migration_uuid)
         return submitted - start, clock() - submitted
 
     def _start(self, request: request_lib.Request) -> None:
-        self._started = request.migration_uuid
+        self._started = request
 
-    def _make(self) -> request_lib.Request:
+    def _make(self, gates: tuple[str, ...]) -> request_lib.Request:
         self._made += 1
         return request_lib.Request(
             migration_uuid=f'migration {self._made}',
             instance_uuid=f'instance {self._made}',
             destination='elsewhere',
-            gates=(_gate(self._made % self._lanes), 'source'),
+            gates=gates,
             priority=self._random.randrange(PRIORITIES),
         )
 

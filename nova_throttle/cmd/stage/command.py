@@ -1,0 +1,210 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""From the command line of the demo to its exit status.
+
+A bad option starts nothing. Success is a limit that held at every instant
+and every server where it was to go.
+"""
+
+import argparse
+import importlib.util
+import math
+import os
+import sys
+from typing import NoReturn
+from typing import Protocol
+
+from nova_throttle.cmd.stage import child as child_lib
+from nova_throttle.cmd.stage import lines
+from nova_throttle.cmd.stage import report
+
+PROG = 'nova-throttle-demo'
+
+DESCRIPTION = """
+Watch nova-throttle at work in an embedded Nova: boot servers on one host, ask
+for all of them to be live-migrated at once, and see who runs and who waits.
+"""
+
+# Seconds between two pictures of what moves on a terminal.
+TICK = 0.1
+
+# What an installation without the extra lacks; the rest comes with these.
+NEEDED = (
+    'fixtures',
+    'nova',
+    'oslotest',
+    'placement',
+    'rich',
+    'testtools',
+    'wsgi_intercept',
+)
+
+
+class Screen(Protocol):
+    """What shows a drain to somebody."""
+
+    def __enter__(self) -> 'Screen':
+        """Start."""
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Leave everything as it was."""
+
+    def tick(self) -> None:
+        """Show that time goes by."""
+
+    def step(self, step: report.Step) -> None:
+        """Show a step."""
+
+    def picture(self, picture: report.Picture) -> None:
+        """Show the drain at an instant."""
+
+    def summary(self, summary: report.Summary) -> None:
+        """Show how it went."""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it and leave."""
+        self.exit(2, f'{self.prog}: {message} (see {self.prog} --help)\n')
+
+
+def run() -> int:
+    """Run the demo that the command line asks for.
+
+    :returns: the exit status: 0, 1 if it failed, 2 if it was misused.
+    """
+    args = _parser().parse_args()
+    missing = [name for name in NEEDED if not importlib.util.find_spec(name)]
+    if missing:
+        return _fail(f'{", ".join(missing)} is missing: {report.INSTALL}')
+    options = report.Options(
+        args.servers, args.limit, args.seconds, args.mode == 'eventlet'
+    )
+    with child_lib.Child(options, args.verbose) as child:
+        with _screen(args.verbose) as screen:
+            end = _follow(child, screen)
+        if isinstance(end, report.Summary) and end.succeeded:
+            child.wait()
+            return 0
+        problem = end.text if isinstance(end, report.Failure) else end.problem
+        log = child.keep_log()
+        return _fail(f"{problem}; Nova's log is {log}" if log else problem)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog=PROG, description=DESCRIPTION, allow_abbrev=False
+    )
+    parser.add_argument(
+        '--servers',
+        metavar='N',
+        type=_at_least_one,
+        default=12,
+        help='how many servers are live-migrated (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--limit',
+        metavar='N',
+        type=_not_negative,
+        default=2,
+        help='max_concurrent_live_migrations; 0 is unlimited '
+        '(default: %(default)s)',
+    )
+    parser.add_argument(
+        '--seconds',
+        metavar='S',
+        type=_duration,
+        default=2.0,
+        help='how long libvirt takes over a migration (default: %(default)g)',
+    )
+    parser.add_argument(
+        '--mode',
+        choices=('native', 'eventlet'),
+        default='native',
+        help="Nova's threading (default: %(default)s)",
+    )
+    parser.add_argument(
+        '--verbose',
+        action='store_true',
+        help="show Nova's logs on stderr, and plain lines",
+    )
+    return parser
+
+
+def _whole(value: str, least: int) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(
+            f'must be a whole number, at least {least}, not {value!r}'
+        )
+    return number
+
+
+def _at_least_one(value: str) -> int:
+    return _whole(value, 1)
+
+
+def _not_negative(value: str) -> int:
+    return _whole(value, 0)
+
+
+def _duration(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(
+            f'must be a number of seconds, 0 or more, not {value!r}'
+        )
+    return seconds
+
+
+def _screen(verbose: bool) -> Screen:
+    plain = verbose or os.environ.get('TERM') in (None, 'dumb')
+    if plain or not sys.stdout.isatty():
+        return lines.Lines(sys.stdout)
+    # Local: half a second that a pipe need not wait for.
+    from nova_throttle.cmd.stage import table
+
+    return table.Table()
+
+
+def _follow(
+    child: child_lib.Child, screen: Screen
+) -> report.Summary | report.Failure:
+    """Show what comes from the embedded Nova until its last word."""
+    while True:
+        message = child.receive(TICK)
+        if isinstance(message, report.Step):
+            screen.step(message)
+        elif isinstance(message, report.Picture):
+            screen.picture(message)
+        elif isinstance(message, report.Summary):
+            screen.summary(message)
+            return message
+        elif isinstance(message, report.Failure):
+            return message
+        else:
+            screen.tick()
+
+
+def _fail(text: str) -> int:
+    sys.stderr.write(f'{PROG}: {text}\n')
+    return 1

@@ -1,0 +1,101 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The demo's real program, in a process of its own."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import fixtures
+import testtools
+
+# Seconds until the program must have ended.
+PATIENCE = 240
+
+
+class DemoTestCase(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.scratch = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        eventlet = os.environ.get('OS_NOVA_DISABLE_EVENTLET_PATCHING') == '0'
+        self.mode = 'eventlet' if eventlet else 'native'
+
+    def start(self, *options):
+        """Start the program; its temporary files are in our directory."""
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'nova_throttle.cmd.demo', *options],
+            env={**os.environ, 'TMPDIR': str(self.scratch)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def assert_nothing_left(self):
+        """Check that no file is left, and no process that had one open."""
+        self.assertEqual([], list(self.scratch.iterdir()))
+        for each in pathlib.Path('/proc').glob('[0-9]*/environ'):
+            try:
+                environ = each.read_bytes()
+            except OSError:
+                continue  # gone, or not ours
+            self.assertNotIn(str(self.scratch).encode(), environ)
+
+    def test_limit_holds_and_all_complete(self):
+        process = self.start(
+            *('--servers', '3', '--limit', '1', '--seconds', '0.2'),
+            *('--mode', self.mode),
+        )
+        out, err = process.communicate(timeout=PATIENCE)
+        self.assertEqual((0, ''), (process.returncode, err), out)
+        self.assertRegex(out, r'Limit +1, held at every instant')
+        self.assertRegex(
+            out, 'at most 1 by the migration records, 1 in libvirt'
+        )
+        self.assertRegex(out, 'Completed +3 of 3')
+        for number in (1, 2, 3):
+            for status in ('queued', 'preparing', 'running', 'completed'):
+                self.assertRegex(out, f'server-{number}  {status}')
+        self.assertRegex(out, r'position 1, gate full: source \(1 of 1')
+        self.assertNotIn('\x1b', out)
+        self.assert_nothing_left()
+
+    def _interrupt(self, sign, number):
+        """Send a signal when a line is seen."""
+        process = self.start(
+            *('--servers', '2', '--limit', '1', '--seconds', '600'),
+            *('--mode', self.mode),
+        )
+        for line in process.stdout:
+            if sign in line:
+                break
+        else:
+            self.fail(f'{sign} was never seen: {process.stderr.read()}')
+        process.send_signal(number)
+        _, err = process.communicate(timeout=PATIENCE)
+        name = signal.Signals(number).name
+        self.assertEqual(f'nova-throttle-demo: ended by {name}\n', err)
+        self.assertEqual(128 + number, process.returncode)
+        self.assert_nothing_left()
+
+    def test_interrupted_while_a_migration_runs(self):
+        self._interrupt('running', signal.SIGINT)
+
+    def test_terminated_while_it_starts(self):
+        self._interrupt('Starting the API', signal.SIGTERM)

@@ -67,6 +67,7 @@ class Controller:
         self._queue = queue.WaitQueue(patience)
         self._running: dict[str, Request] = {}
         self._closed = False
+        self._held = False
         self._lock = threading.Lock()
         self._thread = threading.local()
 
@@ -93,17 +94,44 @@ class Controller:
         """
         with self._lock:
             self._check(request)
-            if request.ticket.cancelled():
-                _wake_waiters(request.ticket)
-                return
-            self._queue.add(request, self._clock())
-            admitted = self._admit()
-        # After the lock: the callback runs at once if somebody cancelled
-        # the ticket meanwhile, and it takes the lock.
-        request.ticket.add_done_callback(
-            functools.partial(self._forget_cancelled, request)
-        )
+            admitted = self._enqueue(request)
+        self._watch(request)
         self._launch(admitted)
+
+    def resubmit(self, request: Request) -> None:
+        """Put a request that was accepted before at the head of the queue.
+
+        It may be in progress: then its slots are released first. A service
+        that stops keeps it in the queue.
+
+        :raises DuplicateRequest: if it waits already.
+        :raises UnknownGate: if it needs a gate that does not exist.
+        """
+        with self._lock:
+            before = self._running.get(request.migration_uuid)
+            self._check_new(request, before)
+            if before is not None:
+                self._release(before)
+            admitted = self._enqueue(request, first=True)
+        self._watch(request)
+        if before is not None:
+            self._punch(before, None)
+        self._launch(admitted)
+
+    def adopt(self, request: Request) -> None:
+        """Note a request that is in progress without our having started it.
+
+        Its slots count even beyond the limit, as after a limit was lowered.
+
+        :raises DuplicateRequest: if it waits or is in progress.
+        :raises UnknownGate: if it needs a gate that does not exist.
+        """
+        with self._lock:
+            self._check_new(request)
+            request.ticket.set_running_or_notify_cancel()
+            for gate in request.gates:
+                self._gates[gate].adopt(request.migration_uuid)
+            self._running[request.migration_uuid] = request
 
     def cancel(self, migration_uuid: str) -> bool:
         """Take a request out of the queue.
@@ -157,10 +185,15 @@ class Controller:
         with self._lock:
             self._closed = True
 
-    def open(self) -> None:
-        """Accept and start again, after a stop that was taken back."""
+    def hold(self) -> None:
+        """Accept, but start nothing until opened."""
         with self._lock:
-            self._closed = False
+            self._held = True
+
+    def open(self) -> None:
+        """Accept and start, after hold() or close()."""
+        with self._lock:
+            self._closed = self._held = False
             admitted = self._admit()
         self._launch(admitted)
 
@@ -178,6 +211,7 @@ class Controller:
             }
             reserved = self._queue.reservations(self._room)
             queued = list(self._queue)
+            stands_still = self._stands_still()
             closed, now = self._closed, self._clock()
         entries = tuple(
             snapshot_lib.QueueEntry(
@@ -187,7 +221,7 @@ class Controller:
                 priority=waiting.priority,
                 position=position,
                 seconds_waited=now - waiting.since,
-                waits_for=_waits(waiting, gates, reserved, closed),
+                waits_for=stands_still or _waits(waiting, gates, reserved),
             )
             for position, waiting in enumerate(queued, 1)
         )
@@ -199,15 +233,39 @@ class Controller:
     # lock.
 
     def _check(self, request: Request) -> None:
-        uuid = request.migration_uuid
         if self._closed:
-            raise exception.AdmissionClosed(migration_uuid=uuid)
-        known = uuid in self._running or uuid in self._queue
+            raise exception.AdmissionClosed(
+                migration_uuid=request.migration_uuid
+            )
+        self._check_new(request)
+
+    def _check_new(
+        self, request: Request, before: Request | None = None
+    ) -> None:
+        uuid = request.migration_uuid
+        known = self._running.get(uuid) is not before or uuid in self._queue
         if known or _is_used(request.ticket):
             raise exception.DuplicateRequest(migration_uuid=uuid)
         for gate in request.gates:
             if gate not in self._gates:
                 raise exception.UnknownGate(gate=gate)
+
+    def _stands_still(self) -> tuple[snapshot_lib.Wait, ...]:
+        """Say why nothing at all starts, if so."""
+        if self._closed:
+            return (snapshot_lib.Wait(snapshot_lib.WaitReason.STOPPING),)
+        if self._held:
+            return (snapshot_lib.Wait(snapshot_lib.WaitReason.STARTING),)
+        return ()
+
+    def _enqueue(
+        self, request: Request, first: bool = False
+    ) -> Request | None:
+        if request.ticket.cancelled():
+            _wake_waiters(request.ticket)
+            return None
+        self._queue.add(request, self._clock(), first=first)
+        return self._admit()
 
     def _room(self, gate: str) -> float:
         return self._gates[gate].room()
@@ -225,7 +283,7 @@ class Controller:
         Only one: what is admitted has to be started, so a row of them could
         not be stopped any more.
         """
-        while not self._closed:
+        while not (self._closed or self._held):
             request = self._queue.next(self._room)
             if request is None:
                 break
@@ -248,6 +306,13 @@ class Controller:
         return True
 
     # The caller of each method from here on must not hold the lock.
+
+    def _watch(self, request: Request) -> None:
+        # After the lock: the callback runs at once if somebody cancelled
+        # the ticket meanwhile, and it takes the lock.
+        request.ticket.add_done_callback(
+            functools.partial(self._forget_cancelled, request)
+        )
 
     def _launch(self, admitted: Request | None) -> None:
         """Start an admitted request, and then all that can start too."""
@@ -315,11 +380,8 @@ def _waits(
     waiting: queue.Waiting,
     gates: Mapping[str, snapshot_lib.GateState],
     reserved: Mapping[str, list[queue.Waiting]],
-    closed: bool,
 ) -> tuple[snapshot_lib.Wait, ...]:
     """Say what keeps a queued request from starting."""
-    if closed:
-        return (snapshot_lib.Wait(snapshot_lib.WaitReason.STOPPING),)
     waits = []
     for name in waiting.request.gates:
         gate = gates[name]

@@ -74,6 +74,15 @@ class Limiter:
             raise exception.GateFull(gate=self.name, limit=self.limit)
         self._owners[owner] = None
 
+    def adopt(self, owner: str) -> None:
+        """Give a slot to an owner that is in progress whatever we say.
+
+        :raises AlreadyOwner: if it has one.
+        """
+        if owner in self._owners:
+            raise exception.AlreadyOwner(owner=owner, gate=self.name)
+        self._owners[owner] = None
+
     def release(self, owner: str) -> bool:
         """Take an owner's slot back.
 

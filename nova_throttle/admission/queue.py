@@ -93,6 +93,7 @@ class WaitQueue:
     def __init__(self, patience: int = PATIENCE) -> None:
         self._patience = patience
         self._sequence = itertools.count()
+        self._sequence_before = itertools.count(-1, -1)
         self._lanes: dict[tuple[str, ...], _Lane] = {}
         self._waiting: dict[str, Waiting] = {}
 
@@ -110,13 +111,17 @@ class WaitQueue:
         """Iterate over all that wait, in their order."""
         return iter(sorted(self._waiting.values()))
 
-    def add(self, request: request_lib.Request, now: float) -> None:
-        """Put a request behind all others of its priority.
+    def add(
+        self, request: request_lib.Request, now: float, first: bool = False
+    ) -> None:
+        """Put a request behind, or before, all others of its priority.
 
         :param request: the request; its migration UUID must be new here.
         :param now: seconds on the caller's monotonic clock.
+        :param first: put it before all others.
         """
-        waiting = Waiting(request.priority, next(self._sequence), request, now)
+        place = next(self._sequence_before if first else self._sequence)
+        waiting = Waiting(request.priority, place, request, now)
         self._waiting[request.migration_uuid] = waiting
         lane = self._lanes.get(request.gates)
         if lane is None:

@@ -26,6 +26,7 @@ class WaitReason(str, enum.Enum):
 
     GATE_FULL = 'gate full'
     RESERVED = 'turn reserved for another'
+    STARTING = 'service starts'
     STOPPING = 'service stops'
 
 
@@ -43,7 +44,7 @@ class Wait:
     """What a queued request waits for.
 
     :param reason: why it can't start now.
-    :param gate: the gate in question; empty when the service stops.
+    :param gate: the gate in question; empty when none is at fault.
     :param limit: slots of that gate; 0 is unlimited.
     :param owners: migration UUIDs in progress there.
     """

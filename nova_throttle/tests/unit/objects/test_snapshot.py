@@ -35,7 +35,7 @@ HASHES = {
     'Gate': '1.0-47cecda302d7aec30438d4c0bd732ab6',
     'QueueEntry': '1.0-74ddfe0c75b0eb144886ef1f8baf5bb0',
     'Snapshot': '1.0-71b002de3929ad2a76048dda5b4eb5bc',
-    'Wait': '1.0-214d37e6fa56a0bfc9ba2404cb485160',
+    'Wait': '1.0-92d6b235ce6f1b7fa161060468bae2ec',
 }
 
 VALUE = core.Snapshot(

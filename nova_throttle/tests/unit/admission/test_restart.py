@@ -1,0 +1,105 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What was accepted before a restart goes on after it."""
+
+import testtools
+
+from nova_throttle import exception
+from nova_throttle.tests.unit.admission import base
+
+
+class HoldTestCase(base.CoreTestCase):
+    def setUp(self):
+        super().setUp()
+        self.make_controller(source=1)
+        self.throttle.hold()
+
+    def test_accepts_and_starts_nothing(self):
+        self.submit('a', 'source')
+        self.assertEqual([], self.started)
+        (entry,) = self.throttle.snapshot().queue
+        self.assertEqual('service starts', str(entry.waits_for[0]))
+
+    def test_open_starts_what_waits(self):
+        self.submit('a', 'source')
+        self.throttle.open()
+        self.assertEqual(['a'], self.started)
+
+    def test_what_is_restored_goes_before_what_came_meanwhile(self):
+        self.submit('new', 'source')
+        for name in ('second', 'first'):
+            self.throttle.resubmit(base.make_request(name, 'source'))
+        self.throttle.open()
+        self.assertEqual(['first'], self.started)
+        self.assertEqual(['second', 'new'], self.queued())
+
+    def test_cancelling_works_meanwhile(self):
+        request = self.submit('a', 'source')
+        self.assertTrue(request.ticket.cancel())
+        self.throttle.open()
+        self.assert_idle()
+
+    def test_a_closed_throttle_keeps_what_is_restored(self):
+        self.throttle.close()
+        self.throttle.resubmit(base.make_request('a', 'source'))
+        self.assertEqual(['a'], self.queued())
+        self.assertEqual([], self.started)
+
+
+class AdoptTestCase(base.CoreTestCase):
+    def setUp(self):
+        super().setUp()
+        self.make_controller(source=1)
+        self.request = base.make_request('a', 'source')
+        self.throttle.adopt(self.request)
+
+    def test_owns_its_slot(self):
+        self.assertEqual(('a',), self.owners('source'))
+        self.submit('b', 'source')
+        self.assertEqual([], self.started)
+        self.assertFalse(self.request.ticket.cancel())
+
+    def test_finish_starts_the_next(self):
+        self.submit('b', 'source')
+        self.assertTrue(self.throttle.finish('a'))
+        self.assertEqual(['b'], self.started)
+        self.assertTrue(self.request.ticket.done())
+
+    def test_counts_beyond_the_limit(self):
+        self.throttle.adopt(base.make_request('b', 'source'))
+        self.submit('c', 'source')
+        self.throttle.finish('a')
+        self.assertEqual([], self.started)
+        self.throttle.finish('b')
+        self.assertEqual(['c'], self.started)
+
+    def test_twice_is_an_error(self):
+        with testtools.ExpectedException(exception.DuplicateRequest):
+            self.throttle.adopt(base.make_request('a', 'source'))
+        self.assertEqual(('a',), self.owners('source'))
+
+    def test_resubmitted_goes_first(self):
+        self.submit('b', 'source')
+        self.throttle.resubmit(base.make_request('a', 'source'))
+        self.assertEqual(['a'], self.started)
+        self.assertEqual(('a',), self.owners('source'))
+        self.assertEqual(['b'], self.queued())
+        self.assertTrue(self.request.ticket.done())
+
+    def test_a_resubmission_that_is_refused_changes_nothing(self):
+        with testtools.ExpectedException(exception.UnknownGate):
+            self.throttle.resubmit(base.make_request('a', 'nowhere'))
+        self.assertEqual(('a',), self.owners('source'))
+        self.assertFalse(self.request.ticket.done())
+        self.throttle.finish('a')
+        self.assert_idle()

@@ -125,3 +125,10 @@ class MissingSeam(ActivationError):
 
 class InvalidOption(ActivationError):
     msg_fmt = 'invalid option %(option)s: %(reason)s'
+
+
+class JournalLocked(ActivationError):
+    msg_fmt = (
+        'the journal %(path)s of host %(host)s is in use by another '
+        'nova-compute; one host has one nova-compute'
+    )

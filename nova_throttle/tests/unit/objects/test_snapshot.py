@@ -29,10 +29,14 @@ import testtools
 
 from nova_throttle.admission import snapshot as core
 from nova_throttle.objects import base
+from nova_throttle.objects import entry as entry_obj
 from nova_throttle.objects import snapshot as snapshot_obj
 
 HASHES = {
     'Gate': '1.0-47cecda302d7aec30438d4c0bd732ab6',
+    entry_obj.JournalEntry.obj_name(): (
+        '1.0-74587b52d32eb553b76890a61dccc739'
+    ),
     'QueueEntry': '1.0-74ddfe0c75b0eb144886ef1f8baf5bb0',
     'Snapshot': '1.0-71b002de3929ad2a76048dda5b4eb5bc',
     'Wait': '1.0-92d6b235ce6f1b7fa161060468bae2ec',

@@ -1,0 +1,176 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A live migration that was accepted, as it is kept on disk.
+
+An entry holds what Nova stores nowhere, and never a token or a password:
+whatever its creator puts in, only a known identity and scrubbed data stay.
+"""
+
+from collections.abc import Mapping
+import json
+import re
+from typing import Any
+
+from oslo_utils import timeutils
+from oslo_versionedobjects import fields
+
+from nova_throttle.objects import base
+
+PHASES = ('queued', 'preparing', 'running', 'leaving')
+
+# Who asked, for logs, notifications and policy. What could act in their name
+# (auth_token, service_catalog) expires while the request waits, anyway.
+IDENTITY = (
+    'user_id',
+    'user_name',
+    'project_id',
+    'project_name',
+    'user_domain',
+    'project_domain',
+    'request_id',
+    'global_request_id',
+)
+
+# Nova's migrate_data can contain what connects a volume: CHAP passwords,
+# Ceph keyrings.
+_SECRET = re.compile(
+    'passw|passphrase|secret|token|credential|keyring|private_?key', re.I
+)
+
+
+def _scrub(value: Any, secret: bool = False) -> Any:
+    """Return plain data without its secrets, JSON in JSON included."""
+    if isinstance(value, dict):
+        return {
+            key: _scrub(item, secret or bool(_SECRET.search(key)))
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_scrub(item, secret) for item in value]
+    if secret:
+        return None if value is None else '***'
+    if isinstance(value, str) and value.lstrip()[:1] in ('{', '['):
+        return _scrub_text(value)
+    return value
+
+
+def _scrub_text(text: str) -> str:
+    """Return a text, without its secrets if it is JSON."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    clean = _scrub(found)
+    return text if clean == found else json.dumps(clean)
+
+
+# The library's types can't be subscribed in its older releases.
+class Identity(fields.Dict):  # type: ignore[type-arg]
+    """A dict of strings that has room for an identity only."""
+
+    def coerce(self, obj: Any, attr: str, value: Any) -> Any:
+        """Forget all but the identity."""
+        return super().coerce(obj, attr, self._known(value))
+
+    def to_primitive(self, obj: Any, attr: str, value: Any) -> Any:
+        """Forget what was put into the dict later."""
+        return super().to_primitive(obj, attr, self._known(value))
+
+    @staticmethod
+    def _known(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value  # refused by the library
+        return {key: value[key] for key in IDENTITY if key in value}
+
+
+class ScrubbedJson(fields.String):
+    """A JSON text whose secrets are masked."""
+
+    def coerce(self, obj: Any, attr: str, value: Any) -> str:
+        """Refuse what is no JSON; mask what is secret.
+
+        :raises ValueError: if it is no JSON.
+        """
+        text = super().coerce(obj, attr, value)
+        json.loads(text)
+        return _scrub_text(text)
+
+
+class IdentityField(fields.AutoTypedField):  # type: ignore[type-arg]
+    AUTO_TYPE = Identity(fields.String(), nullable=True)
+
+
+class ScrubbedJsonField(fields.AutoTypedField):  # type: ignore[type-arg]
+    AUTO_TYPE = ScrubbedJson()
+
+
+@base.ThrottleVersionedObjectRegistry.register
+class JournalEntry(base.ThrottleObject):
+    """One live migration between its acceptance and its end.
+
+    :param context: who asked; other keys than IDENTITY are forgotten.
+    :param values: fields; what is not given has its default, if it has one.
+    """
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+
+    fields = {
+        'migration_uuid': fields.UUIDField(),
+        'migration_id': fields.IntegerField(),
+        'instance_uuid': fields.UUIDField(),
+        'dest': fields.StringField(),
+        'block_migration': fields.BooleanField(nullable=True),
+        # Primitives of Nova's objects.
+        'migrate_data': ScrubbedJsonField(nullable=True),
+        'pci_requests': ScrubbedJsonField(nullable=True),
+        'priority': fields.IntegerField(default=0),
+        # To the second: that is what the library writes.
+        'accepted_at': fields.DateTimeField(),
+        'context': IdentityField(default={}),
+        'phase': fields.EnumField(valid_values=PHASES, default='queued'),
+        # Volume id -> attachment id, as they are at the source.
+        'attachments': fields.DictOfStringsField(default={}),
+        # True once the destination was asked to prepare.
+        'prepared': fields.BooleanField(default=False),
+        # The final status of the migration that is wanted while leaving.
+        'status': fields.StringField(nullable=True),
+        'reason': fields.StringField(nullable=True),
+    }
+
+    def __init__(
+        self, context: Mapping[str, Any] | None = None, **values: Any
+    ) -> None:
+        # The library's first parameter has the name of our field.
+        super().__init__(**values)
+        for name, field in self.fields.items():
+            if field.nullable and name not in values:
+                setattr(self, name, None)
+        if context is not None:
+            self.context = context
+        if 'accepted_at' not in values:
+            now = timeutils.utcnow(with_timezone=True)
+            self.accepted_at = now.replace(microsecond=0)
+        self.obj_set_defaults()
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what is written."""
+        if not isinstance(other, JournalEntry):
+            return NotImplemented
+        return bool(self._data() == other._data())
+
+    def __hash__(self) -> int:
+        return hash(self.migration_uuid)
+
+    def _data(self) -> Any:
+        return self._obj_primitive_field(self.obj_to_primitive(), 'data')

@@ -1,0 +1,78 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the tests of the journal share."""
+
+import os
+
+import fixtures
+from oslo_utils.fixture import uuidsentinel as uuids
+import testtools
+
+from nova_throttle import journal as journal_lib
+from nova_throttle.objects import entry as entry_obj
+
+HOST = 'host/1'
+NAME = 'host%2F1.sqlite'
+
+
+def make_entry(name, **values):
+    """Return an entry for a name that a test can remember."""
+    return entry_obj.JournalEntry(
+        migration_uuid=getattr(uuids, name),
+        migration_id=1,
+        instance_uuid=uuids.instance,
+        **{'dest': 'dest', **values},
+    )
+
+
+class JournalTestCase(testtools.TestCase):
+    """A test with a directory for journals, and what they logged."""
+
+    def setUp(self):
+        super().setUp()
+        self.logs = self.useFixture(fixtures.FakeLogger(level=0))
+        home = self.useFixture(fixtures.TempDir()).path
+        self.directory = os.path.join(home, 'journals')
+        self.path = os.path.join(self.directory, NAME)
+
+    def make_journal(self):
+        """Return a journal that is not open."""
+        journal = journal_lib.Journal(self.directory, HOST)
+        self.addCleanup(journal.close)
+        return journal
+
+    def open_journal(self, *entries):
+        """Return an open journal to which these entries were added."""
+        journal = self.make_journal()
+        journal.open()
+        for entry in entries:
+            journal.put(entry)
+        return journal
+
+    def reopened(self, journal):
+        """Return what a successor has."""
+        journal.close()
+        return self.open_journal()
+
+    def errors(self):
+        """Return the lines of the log that want attention."""
+        lines = self.logs.output.splitlines()
+        return [line for line in lines if 'ournal' in line]
+
+    def in_place_of_it(self):
+        """Return the names of what was set aside, without SQLite's."""
+        return sorted(
+            name
+            for name in os.listdir(self.directory)
+            if name.startswith(f'{NAME}.') and not name.endswith('-journal')
+        )

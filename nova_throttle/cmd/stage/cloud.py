@@ -13,8 +13,8 @@
 """A whole Nova in this process, on the fixtures of Nova's own tests.
 
 Its API, conductor, scheduler, placement and nova-compute services are real,
-and nova-throttle is on. The message bus and the databases are in memory;
-libvirt and the other OpenStack services are stand-ins.
+and nova-throttle is on. The message bus is in memory, the databases are
+SQLite's; libvirt and the other OpenStack services are stand-ins.
 """
 
 from collections.abc import Callable
@@ -29,6 +29,8 @@ from typing import Any
 import unittest
 
 import fixtures
+from nova import context as nova_context
+from nova.db.main import api as db_api
 from nova.objects import migration as migration_obj
 from nova.tests.functional.libvirt import base as libvirt_base
 
@@ -40,6 +42,9 @@ from nova_throttle import fixture
 
 SOURCES = ('compute-1',)
 DESTINATIONS = ('compute-2', 'compute-3', 'compute-4')
+
+# Before a fixture replaces it.
+TARGET_CELL = nova_context.target_cell
 
 # Nova's test hosts are small; we don't want to run out of anything.
 RATIO = 1000.0
@@ -119,7 +124,28 @@ class Cloud(libvirt_base.ServersTestBase):
             logging.Formatter('%(asctime)s %(levelname)s %(name)s %(message)s')
         )
         self.useFixture(fixtures.LogHandler(handler, nuke_handlers=False))
+        self._find_databases_without_locks()
         super()._setup_services()
+
+    def _find_databases_without_locks(self) -> None:
+        """Find the database of a cell as Nova does, not as its fixture.
+
+        The fixture points the whole process to one cell at a time, under a
+        lock, and on native threads that lock and the one of the database
+        sometimes wait for each other. Here it is simple: what is not for a
+        certain cell is for the only one.
+        """
+        only_cell = db_api.create_context_manager(
+            self.cell_mappings['cell1'].database_connection
+        )
+
+        def get_context_manager(context: Any) -> Any:
+            return getattr(context, 'db_connection', None) or only_cell
+
+        self.stub_out('nova.context.target_cell', TARGET_CELL)
+        self.stub_out(
+            'nova.db.main.api.get_context_manager', get_context_manager
+        )
 
     def _watch(self) -> None:
         migration = migration_obj.Migration
@@ -176,6 +202,7 @@ class Cloud(libvirt_base.ServersTestBase):
         """
         asked = 0
         width = len(str(count))
+        self._tell(report.Step(_booting(count), 0, count))
         for index, host in enumerate(SOURCES):
             share = (count - asked) // (len(SOURCES) - index)
             numbers = range(asked + 1, asked + share + 1)
@@ -199,13 +226,12 @@ class Cloud(libvirt_base.ServersTestBase):
     def _wait_active(self, count: int) -> None:
         deadline = time.monotonic() + BOOT_PATIENCE
         tick = threading.Event()
-        text = f'Booting {count} servers on {", ".join(SOURCES)}'
         while time.monotonic() < deadline:
             states = [server['status'] for server in self.api.get_servers()]
             if 'ERROR' in states:
                 raise CloudError('a server did not boot')
             active = states.count('ACTIVE')
-            self._tell(report.Step(text, active, count))
+            self._tell(report.Step(_booting(count), active, count))
             if active == count:
                 return
             tick.wait(BOOT_TICK)
@@ -231,6 +257,10 @@ class Cloud(libvirt_base.ServersTestBase):
             if server['status'] == 'ACTIVE'
             and server['OS-EXT-STS:task_state'] is None
         }
+
+
+def _booting(count: int) -> str:
+    return f'Booting {count} servers on {", ".join(SOURCES)}'
 
 
 def run(

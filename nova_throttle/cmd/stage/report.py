@@ -157,8 +157,8 @@ class Summary:
                 f'at most {self.peak_records} by the migration records, '
                 f'{self.peak_libvirt} in libvirt',
             ),
-            ('Request kept worker', _spread(self.handler_ms, 'ms')),
-            ('Request was queued', _spread(self.waited, 's')),
+            ('RPC worker kept for', _spread(self.handler_ms, 'ms')),
+            ('Queued for', _spread(self.waited, 's')),
             ('Elapsed', f'{self.elapsed:.1f} s'),
             ('Completed', f'{self.completed} of {self.servers}'),
         )

@@ -38,8 +38,8 @@ class SummaryTestCase(testtools.TestCase):
                 'Limit': '2, held at every instant',
                 'In progress at once': 'at most 2 by the migration records, '
                 '2 in libvirt',
-                'Request kept worker': '2.0 ms (median), 9.0 ms at most',
-                'Request was queued': '0.5 s (median), 4.0 s at most',
+                'RPC worker kept for': '2.0 ms (median), 9.0 ms at most',
+                'Queued for': '0.5 s (median), 4.0 s at most',
                 'Elapsed': '7.0 s',
                 'Completed': '3 of 3',
             },

@@ -55,6 +55,44 @@ Related options:
     ),
 ]
 
+JOURNAL_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'journal_dir',
+        default='$state_path/nova-throttle',
+        help="""
+The directory of the journal, which keeps the queue across restarts.
+
+It must be on a local disk that survives a reboot and belong to the user that
+nova-compute runs as; it is created if missing. Each host has a file of its
+own in it. Change it only while nova-compute is stopped, and move the files.
+
+Related options:
+
+* ``[DEFAULT] state_path``
+* ``[nova_throttle] on_restart``
+""",
+    ),
+    cfg.StrOpt(
+        'on_restart',
+        default='continue',
+        choices=[
+            ('continue', 'they go on from the queue, in their old order'),
+            ('cancel', 'they leave the queue; nothing is held for them'),
+        ],
+        help="""
+What becomes of the live migrations that were queued when nova-compute ended.
+
+One that was being prepared when nova-compute was killed is rolled back and
+then treated in the same way. Set it to ``cancel`` where an operator or a
+drain script asks again after a restart anyway, and before uninstalling.
+
+Related options:
+
+* ``[nova_throttle] journal_dir``
+""",
+    ),
+]
+
 HOUSEKEEPING_OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
         'housekeeping_interval',
@@ -65,13 +103,34 @@ HOUSEKEEPING_OPTS: list[cfg.Opt] = [
 Seconds between two looks for what events may have missed.
 
 A slot whose migration is over in the database, although its driver never
-said so, is freed at such a look. Nothing waits for it in normal operation:
+said so, is freed at such a look, and a clean-up that failed because another
+service was down is tried again. Nothing waits for it in normal operation:
 slots are handed over by events. Lower it only while you look for a problem.
+""",
+    ),
+    cfg.BoolOpt(
+        'repair_leftovers',
+        default=True,
+        help="""
+Take live migrations out that nobody will ever continue.
+
+Such a record of this host is queued or preparing in the database, but no
+nova-compute knows it: a plain Nova left it behind when it was killed. Its
+server is made ACTIVE again and what the migration holds is given back. Set it
+to false to have each one only reported in the log, at every look.
+
+Related options:
+
+* ``[nova_throttle] housekeeping_interval``
 """,
     ),
 ]
 
-ALL_OPTS: list[cfg.Opt] = [*ACTIVATION_OPTS, *HOUSEKEEPING_OPTS]
+ALL_OPTS: list[cfg.Opt] = [
+    *ACTIVATION_OPTS,
+    *JOURNAL_OPTS,
+    *HOUSEKEEPING_OPTS,
+]
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

@@ -68,6 +68,51 @@ class MigrationFailed(ThrottleError):
     msg_fmt = 'live migration %(migration_uuid)s ended as %(status)s'
 
 
+class InstanceGone(ThrottleError):
+    msg_fmt = 'instance %(instance_uuid)s was deleted while it was queued'
+
+
+class InstanceMoved(ThrottleError):
+    msg_fmt = (
+        'instance %(instance_uuid)s is on host %(host)s, not here any more'
+    )
+
+
+class InstanceNotMigrating(ThrottleError):
+    msg_fmt = (
+        'instance %(instance_uuid)s has task state %(task_state)s, not '
+        'migrating'
+    )
+
+
+class MigrationNotQueued(ThrottleError):
+    msg_fmt = (
+        'live migration %(migration_uuid)s is %(status)s in the database, '
+        'not queued'
+    )
+
+
+class DestinationUnavailable(ThrottleError):
+    msg_fmt = 'the compute service of destination %(host)s is %(state)s'
+
+
+class CancelledByRestart(ThrottleError):
+    msg_fmt = (
+        'nova-compute was restarted and [nova_throttle] on_restart is cancel'
+    )
+
+
+class Interrupted(ThrottleError):
+    msg_fmt = 'nova-compute ended while live migration %(phase)s'
+
+
+class LeftOver(ThrottleError):
+    msg_fmt = (
+        'live migration %(migration_uuid)s is %(status)s in the database '
+        'and no nova-compute knows it'
+    )
+
+
 class ServiceStopping(ThrottleError):
     msg_fmt = 'nova-compute stops'
 
@@ -117,10 +162,6 @@ class ForeignOverride(ActivationError):
         '%(name)s was already replaced by %(found)s; nova-throttle works on '
         "Nova's own %(expected)s only"
     )
-
-
-class MissingSeam(ActivationError):
-    msg_fmt = 'this Nova has no %(name)s as expected: %(reason)s'
 
 
 class InvalidOption(ActivationError):

@@ -51,7 +51,10 @@ class ThrottleFixture(fixtures.Fixture):
     def _setUp(self) -> None:
         conf = nova_conf.CONF
         throttle_conf.register_opts(conf)
-        for name, value in self._options.items():
+        options = dict(self._options)
+        if 'journal_dir' not in options:
+            options['journal_dir'] = self.useFixture(fixtures.TempDir()).path
+        for name, value in options.items():
             conf.set_override(name, value, 'nova_throttle')
             self.addCleanup(conf.clear_override, name, 'nova_throttle')
         self._threads_before = set(self._threads())

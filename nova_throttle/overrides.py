@@ -80,8 +80,7 @@ TABLE = (
         holder='nova.virt.libvirt',
         name='LibvirtDriver',
         original='nova.virt.libvirt.driver.LibvirtDriver',
-        replacement='nova_throttle.virt.libvirt.driver.'
-        'ThrottledLibvirtDriver',
+        replacement='nova_throttle.virt.libvirt.driver.ThrottledLibvirtDriver',
     ),
 )
 

@@ -28,7 +28,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Chores:
-    """Run a function again and again until stopped.
+    """Run a function at once, and again and again until stopped.
 
     :param chore: what to run, with an admin context.
     """
@@ -56,8 +56,10 @@ class Chores:
         self._thread = None
 
     def _run(self, interval: float) -> None:
-        while not self._stopped.wait(interval):
+        while True:
             try:
                 self._chore(nova_context.get_admin_context())
             except Exception:
                 LOG.exception('A chore of nova-throttle failed')
+            if self._stopped.wait(interval):
+                return

@@ -69,6 +69,54 @@ def mode() -> str:
     return 'native threads' if native else 'eventlet'
 
 
+def record_task_start(manager: Any, job: Any) -> Any:
+    """Tell Nova's shutdown that it has to wait for a migration.
+
+    :returns: how Nova knows the task.
+    """
+    return manager._record_task_start(
+        'live_migration', job.instance.uuid, job.context.request_id
+    )
+
+
+def record_task_end(manager: Any, job: Any, failed: bool) -> None:
+    """Tell Nova's shutdown that a migration is over."""
+    if job.task_key is not None:
+        manager._record_task_end(job.task_key, failed=failed)
+
+
+def rollback_at_destination(
+    manager: Any,
+    context: Any,
+    instance: Any,
+    dest: str,
+    destroy_disks: bool,
+    migrate_data: Any,
+) -> None:
+    """Have a destination undo its preparation, and wait for it.
+
+    Nova's own client does not wait.
+    """
+    api = manager.compute_rpcapi
+    client = api.prepare_for_alt_rpcserver(
+        api.router.client(context),
+        server=dest,
+        version=api._ver(context, '5.0'),
+    )
+    client.call(
+        context,
+        'rollback_live_migration_at_destination',
+        instance=instance,
+        destroy_disks=destroy_disks,
+        migrate_data=migrate_data,
+    )
+
+
+def thread_name(work: str) -> str:
+    """Name a thread of ours for what it works for."""
+    return f'{THREAD_PREFIX}-{work}'
+
+
 def spawn_n(
     context: Any, name: str, func: Callable[..., Any], *args: Any
 ) -> threading.Thread:
@@ -90,8 +138,6 @@ def spawn_n(
         context.update_store()
         func(*args)
 
-    thread = threading.Thread(
-        target=work, name=f'{THREAD_PREFIX}-{name}', daemon=True
-    )
+    thread = threading.Thread(target=work, name=thread_name(name), daemon=True)
     thread.start()
     return thread

@@ -17,6 +17,7 @@ the migration ends, with what became of it. It is best effort: a lost event
 loses no slot.
 """
 
+import sys
 from typing import Any
 
 from nova.compute import utils as compute_utils
@@ -36,10 +37,19 @@ _FAILED = compat.FINAL_STATUSES - {'completed'}
 
 def start(host: str, job: job_lib.Job) -> None:
     """Open the event of a job of this host."""
-    job.event.enter_context(
-        compute_utils.EventReporter(
-            job.context, NAME, host, job.instance.uuid
-        )
+    reporter = _reporter(host, job)
+    reporter.__enter__()
+    job.event = reporter
+
+
+def resume(host: str, job: job_lib.Job) -> None:
+    """Take up the event that a job opened before a restart."""
+    job.event = _reporter(host, job)
+
+
+def _reporter(host: str, job: job_lib.Job) -> Any:
+    return compute_utils.EventReporter(
+        job.context, NAME, host, job.instance.uuid
     )
 
 
@@ -55,14 +65,23 @@ def finish(job: job_lib.Job) -> None:
             migration_uuid=job.migration.uuid, status=job.migration.status
         )
     try:
-        with job.event:
-            if error is not None:
-                raise error
-    except Exception as raised:
-        if raised is not error:
-            _log(job, 'event')
+        if job.event is not None:
+            _close(job.event, error)
+    except Exception:
+        _log(job, 'event')
     if error is not None and job.migration.status != 'cancelled':
         _add_fault(job, error)
+
+
+def _close(reporter: Any, error: BaseException | None) -> None:
+    if error is None:
+        reporter.__exit__(None, None, None)
+        return
+    # Raised, because Nova tells a failure by its traceback.
+    try:
+        raise error
+    except BaseException:
+        reporter.__exit__(*sys.exc_info())
 
 
 def _add_fault(job: job_lib.Job, error: BaseException) -> None:
@@ -72,6 +91,7 @@ def _add_fault(job: job_lib.Job, error: BaseException) -> None:
             job.instance,
             error,
             (type(error), error, error.__traceback__),
+            fault_message=str(error),
         )
     except Exception:
         _log(job, 'fault')

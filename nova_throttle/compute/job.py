@@ -24,8 +24,14 @@ import enum
 import threading
 from typing import Any
 
+from oslo_utils import timeutils
+
 from nova_throttle.admission import request as request_lib
 from nova_throttle import exception
+
+# One for all jobs: it is held for a few instructions, and a lock for each
+# would be a tenth of what a queued job weighs.
+_LOCK = threading.Lock()
 
 
 class Phase(enum.Enum):
@@ -47,7 +53,7 @@ class Job:
     :param block_migration: whether disks are copied, as asked for.
     :param migration: the migration record.
     :param migrate_data: what the destination's check returned.
-    :param gates: names of the gates that it needs.
+    :param request: what the admission core knows of it.
     :param on_over: called once, with the job, when it is really over.
     """
 
@@ -60,7 +66,7 @@ class Job:
         migration: Any,
         migrate_data: Any,
         *,
-        gates: tuple[str, ...],
+        request: request_lib.Request,
         on_over: Callable[['Job'], None],
     ) -> None:
         self.context = context
@@ -69,21 +75,21 @@ class Job:
         self.block_migration = block_migration
         self.migration = migration
         self.migrate_data = migrate_data
+        # As it came with the request: later the destination adds to it.
+        self.requested_data = migrate_data
+        # The instance as it was found when the job had to leave.
+        self.found_instance: Any = None
         # The volumes as they were before the destination prepared.
         self.source_bdms: Any = None
         self.error: BaseException | None = None
         # Whether a callback of Nova's (post or rollback) has succeeded.
         self.called_back = False
+        self.accepted_at = timeutils.utcnow(with_timezone=True)
         # How Nova's shutdown knows it.
         self.task_key: Any = None
         # The open event of the instance action.
-        self.event = contextlib.ExitStack()
-        self.request = request_lib.Request(
-            migration_uuid=migration.uuid,
-            instance_uuid=instance.uuid,
-            destination=dest,
-            gates=gates,
-        )
+        self.event: Any = None
+        self.request = request
         self._on_over = on_over
         self._phase = Phase.QUEUED
         self._aborted = False
@@ -92,15 +98,31 @@ class Job:
         # later than it returns, and not if it raised.
         self._awaited = False
         self._returned = False
-        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f'<Job {self.migration.uuid}: {self._phase.value}>'
 
     @property
+    def arguments(self) -> tuple[Any, ...]:
+        """What Nova's methods are called with, in their order."""
+        return (
+            self.context,
+            self.dest,
+            self.instance,
+            self.block_migration,
+            self.migration,
+            self.migrate_data,
+        )
+
+    @property
     def phase(self) -> Phase:
         """How far it has come."""
         return self._phase
+
+    @property
+    def may_be_prepared(self) -> bool:
+        """Whether its destination may hold something that preparing made."""
+        return self.source_bdms is not None and not self.called_back
 
     @property
     def awaits_callback(self) -> bool:
@@ -112,7 +134,7 @@ class Job:
 
         :raises MigrationAborted: if an abort came before.
         """
-        with self._lock:
+        with _LOCK:
             if self._aborted:
                 raise exception.MigrationAborted(
                     instance_uuid=self.instance.uuid
@@ -125,7 +147,7 @@ class Job:
 
         :param migrate_data: what it returned: a rollback needs it.
         """
-        with self._lock:
+        with _LOCK:
             self.migrate_data = migrate_data
             self._phase = Phase.PREPARED
 
@@ -135,7 +157,7 @@ class Job:
         :returns: whether it will be aborted on its way to the driver;
             False if the driver has it, which must be asked then.
         """
-        with self._lock:
+        with _LOCK:
             if self._phase in (Phase.IN_DRIVER, Phase.OVER):
                 return False
             self._aborted = True
@@ -144,7 +166,7 @@ class Job:
     @contextlib.contextmanager
     def callback(self) -> Iterator[None]:
         """Keep the slot while a callback of the driver runs."""
-        with self._lock:
+        with _LOCK:
             self._callbacks += 1
         try:
             yield
@@ -153,7 +175,7 @@ class Job:
             self.error = self.error or error
             raise
         finally:
-            with self._lock:
+            with _LOCK:
                 self._callbacks -= 1
                 self._awaited = False
             self._settle()
@@ -163,7 +185,7 @@ class Job:
 
         :param error: what it raised: no callback comes after that.
         """
-        with self._lock:
+        with _LOCK:
             self._returned = True
             if error is not None:
                 self.error = error
@@ -175,13 +197,13 @@ class Job:
 
         :param migration: the record as it is now.
         """
-        with self._lock:
+        with _LOCK:
             self.migration = migration
             self._awaited = False
         self._settle()
 
     def _settle(self) -> None:
-        with self._lock:
+        with _LOCK:
             over = (
                 self._returned
                 and not self._callbacks
@@ -230,6 +252,6 @@ class Jobs:
         return self._by_instance.get(instance_uuid)
 
     def awaiting_callback(self) -> list[Job]:
-        """Return the jobs whose driver has returned but not called back."""
+        """Return the jobs whose driver returned and did not call back."""
         jobs = list(self._by_migration.values())
         return [job for job in jobs if job.awaits_callback]

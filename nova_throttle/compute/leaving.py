@@ -10,78 +10,230 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How a request leaves the queue without migrating.
+"""How a request leaves without having migrated: with nothing held.
 
-Whatever a request that never started holds is given back: allocations, port
-bindings and claims on the destination, the server's task state. Each step is
-tried even if one before it failed.
+Allocations, port bindings, claims, volumes and the server's task state are
+given back. Each step may be done twice, each is tried even if one before it
+failed, and what failed is tried again, across restarts, until it is done.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import dataclasses
+import threading
+import time
 from typing import Any
 
+from nova.compute import manager as nova_manager
 from nova.compute import task_states
 from nova import exception as nova_exception
 from nova import objects
+from nova import safe_utils
 from oslo_log import log as logging
 
+from nova_throttle.compute import checks
+from nova_throttle.compute import compat
 from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import record
+from nova_throttle import journal as journal_lib
 
 LOG = logging.getLogger(__name__)
 
+# Seconds between two attempts to clean up: doubled from the first to the
+# last after each that failed.
+RETRY_FIRST = 10.0
+RETRY_LAST = 600.0
 
-def leave(
-    manager: Any, job: job_lib.Job, status: str, reason: BaseException
-) -> bool:
-    """Give back all that a request holds which does not migrate.
+# Without the decorators that add a fault at each attempt.
+_rollback = safe_utils.get_wrapped_function(
+    nova_manager.ComputeManager._rollback_live_migration
+)
+
+
+@dataclasses.dataclass
+class _Departure:
+    """A job that has to leave, and has not managed to yet."""
+
+    job: job_lib.Job
+    status: str
+    delay: float = RETRY_FIRST
+    due: float = 0.0
+
+
+class Leaver:
+    """Takes jobs out and remembers those that could not be cleaned up.
 
     :param manager: the compute manager of the source host.
-    :param job: a job whose destination was not prepared.
-    :param status: the final status of its migration record.
-    :param reason: why, for the log.
-    :returns: whether every step succeeded.
+    :param journal: where a job is kept until it has left.
     """
-    LOG.info(
-        'Live migration %(uuid)s to %(dest)s leaves the queue as '
-        '%(status)s: %(reason)s',
-        {
-            'uuid': job.migration.uuid,
-            'dest': job.dest,
-            'status': status,
-            'reason': reason,
-        },
-        instance=job.instance,
-    )
-    done = True
-    for step in _steps(manager, job, status):
+
+    def __init__(self, manager: Any, journal: journal_lib.Journal) -> None:
+        self._manager = manager
+        self._journal = journal
+        self._departures: dict[str, _Departure] = {}
+        self._lock = threading.Lock()
+
+    def leave(
+        self, job: job_lib.Job, status: str, reason: BaseException
+    ) -> bool:
+        """Give back all that a job holds which does not migrate.
+
+        :param job: a job that is not in the driver.
+        :param status: the final status of its migration record.
+        :param reason: why it leaves.
+        :returns: whether all is done; otherwise it is tried again later.
+        """
+        LOG.info(
+            'Live migration %(uuid)s to %(dest)s leaves as %(status)s: '
+            '%(reason)s',
+            {
+                'uuid': job.migration.uuid,
+                'dest': job.dest,
+                'status': status,
+                'reason': reason,
+            },
+            instance=job.instance,
+        )
         try:
-            step()
-        except Exception:
-            done = False
-            LOG.exception(
-                'A step of cleaning up after live migration %s failed',
-                job.migration.uuid,
-                instance=job.instance,
+            self._journal.put(
+                record.entry_of(
+                    job, 'leaving', status=status, reason=str(reason)
+                )
             )
-    return done
+        except Exception:
+            # It leaves all the same: only a restart would forget it.
+            LOG.exception('Can not note that %s leaves', job)
+        return self.attempt(job, status)
+
+    def attempt(self, job: job_lib.Job, status: str) -> bool:
+        """Clean up after a job that leaves; see leave()."""
+        uuid = job.migration.uuid
+        with self._lock:
+            departure = self._departures.setdefault(
+                uuid, _Departure(job, status)
+            )
+        if not _clean(self._manager, job, status):
+            departure.due = time.monotonic() + departure.delay
+            departure.delay = min(2 * departure.delay, RETRY_LAST)
+            return False
+        with self._lock:
+            del self._departures[uuid]
+        self._journal.remove(uuid)
+        return True
+
+    def knows(self, migration_uuid: str) -> bool:
+        """Tell whether a job is leaving."""
+        return migration_uuid in self._departures
+
+    def retry(self) -> None:
+        """Try again what failed before and is due."""
+        with self._lock:
+            departures = list(self._departures.values())
+        for departure in departures:
+            if time.monotonic() >= departure.due:
+                self.attempt(departure.job, departure.status)
+
+
+def _clean(manager: Any, job: job_lib.Job, status: str) -> bool:
+    if not _succeeds(job, lambda: _find(job)):
+        return False
+    # All are tried, whatever fails.
+    results = [_succeeds(job, step) for step in _steps(manager, job, status)]
+    return all(results)
+
+
+def _succeeds(job: job_lib.Job, step: Callable[[], object]) -> bool:
+    try:
+        step()
+    except Exception:
+        LOG.warning(
+            'A step of cleaning up after live migration %s failed and will '
+            'be tried again',
+            job.migration.uuid,
+            instance=job.instance,
+            exc_info=True,
+        )
+        return False
+    return True
 
 
 def _steps(
     manager: Any, job: job_lib.Job, status: str
 ) -> Iterator[Callable[[], object]]:
-    context, instance, migration = job.context, job.instance, job.migration
-    yield lambda: manager._revert_allocation(context, instance, migration)
+    instance = job.found_instance
+    if instance is None or instance.host != manager.host:
+        yield lambda: _drop_allocations(manager, job)
+    else:
+        if job.may_be_prepared:
+            yield lambda: _roll_back(manager, job, status)
+        yield from _own_steps(manager, job)
+    yield lambda: _settle_migration(job, status)
+
+
+def _own_steps(
+    manager: Any, job: job_lib.Job
+) -> Iterator[Callable[[], object]]:
+    """Give back what every accepted request holds."""
+    context = job.context
+    yield lambda: _revert_allocations(manager, job)
     # Deletes the inactive port bindings of the destination.
     yield lambda: manager.network_api.setup_networks_on_host(
-        context, instance, host=job.dest, teardown=True
+        context, job.found_instance, host=job.dest, teardown=True
     )
-    if _has_claim(job.migrate_data):
-        yield lambda: manager.compute_rpcapi.drop_move_claim_at_destination(
-            context, instance, job.dest
+    if _has_claim(job.requested_data):
+        yield lambda: _drop_claim(manager, job)
+    yield lambda: _settle_instance(job.found_instance)
+
+
+def _find(job: job_lib.Job) -> None:
+    """Read the instance again: what came with the request is stale."""
+    try:
+        job.found_instance = objects.Instance.get_by_uuid(
+            job.context,
+            job.instance.uuid,
+            expected_attrs=['migration_context', 'info_cache', 'flavor'],
         )
-    yield lambda: _settle_instance(context, instance)
-    yield lambda: manager._set_migration_status(migration, status)
+    except nova_exception.InstanceNotFound:
+        job.found_instance = None
+
+
+def _roll_back(manager: Any, job: job_lib.Job, status: str) -> None:
+    """Undo what the destination prepared."""
+    if job.found_instance.task_state != task_states.MIGRATING:
+        return
+    job.migrate_data.migration = job.migration
+    _rollback(
+        manager,
+        job.context,
+        job.instance,
+        job.dest,
+        job.migrate_data,
+        status,
+        source_bdms=job.source_bdms,
+    )
+    job.called_back = True
+    _find(job)
+
+
+def _revert_allocations(manager: Any, job: job_lib.Job) -> None:
+    found = manager.reportclient.get_allocations_for_consumer(
+        job.context, job.migration.uuid
+    )
+    # None if they were reverted by an attempt before.
+    if found:
+        manager._revert_allocation(
+            job.context, job.found_instance, job.migration
+        )
+
+
+def _drop_allocations(manager: Any, job: job_lib.Job) -> None:
+    """Delete what the migration holds for a server that is not here."""
+    manager.reportclient.delete_allocation_for_instance(
+        job.context,
+        job.migration.uuid,
+        consumer_type='migration',
+        force=False,
+    )
 
 
 def _has_claim(migrate_data: Any) -> bool:
@@ -94,22 +246,36 @@ def _has_claim(migrate_data: Any) -> bool:
     )
 
 
-def _settle_instance(context: Any, instance: Any) -> None:
-    """Make the instance ACTIVE on its host again.
-
-    A fresh copy is saved: the one that came with the request may be stale,
-    and carries PCI requests that were made for the destination.
-    """
-    try:
-        fresh = objects.Instance.get_by_uuid(
-            context, instance.uuid, expected_attrs=['migration_context']
+def _drop_claim(manager: Any, job: job_lib.Job) -> None:
+    # A service that is down forgets its claims: it rebuilds them, at its
+    # start, from the records of migrations that are not over.
+    if checks.service_state(job.context, job.dest) not in ('down', 'deleted'):
+        manager.compute_rpcapi.drop_move_claim_at_destination(
+            job.context, job.instance, job.dest
         )
-        fresh.task_state = None
-        fresh.progress = 0
-        fresh.drop_migration_context()
-        fresh.save(expected_task_state=[task_states.MIGRATING])
-    except (
-        nova_exception.InstanceNotFound,
-        nova_exception.UnexpectedTaskStateError,
-    ):
-        LOG.debug('The instance is gone or busy', instance=instance)
+
+
+def _settle_instance(instance: Any) -> None:
+    """Make the instance ACTIVE on its host again."""
+    if instance.task_state != task_states.MIGRATING:
+        return
+    instance.task_state = None
+    instance.progress = 0
+    instance.drop_migration_context()
+    try:
+        instance.save(expected_task_state=[task_states.MIGRATING])
+    except nova_exception.InstanceNotFound:
+        LOG.debug('The instance was deleted', instance=instance)
+
+
+def _settle_migration(job: job_lib.Job, status: str) -> None:
+    """Give the record its final status, unless it has one."""
+    try:
+        job.migration = objects.Migration.get_by_id(
+            job.context, job.migration.id
+        )
+    except nova_exception.MigrationNotFound:
+        return
+    if job.migration.status not in compat.FINAL_STATUSES:
+        job.migration.status = status
+        job.migration.save()

@@ -32,6 +32,10 @@ from nova_throttle import fixture
 PATIENCE = 30
 
 
+class Killed(BaseException):
+    """Ends a thread of a service as kill -9 would: no handler runs."""
+
+
 class Guests:
     """Decides how the migration call of each guest ends.
 
@@ -45,6 +49,8 @@ class Guests:
         self._held = set()
         self._failing = set()
         self._aborted = set()
+        # Migrations that go on without the nova-compute that began them.
+        self.orphans = set()
         self.hold_all = False
         # Server UUIDs in the call now, and the most there ever were.
         self.running = set()
@@ -105,6 +111,14 @@ class Guests:
         self._connection(host).createXML(params['destination_xml'], 0)
         domain.complete_job()
 
+    def job_stats(self, domain):
+        """Stand in for libvirt's jobStats."""
+        if getattr(threading.current_thread(), 'is_killed', False):
+            raise Killed
+        if domain.UUIDString() in self.orphans & self.running:
+            return {'type': fakelibvirt.VIR_DOMAIN_JOB_UNBOUNDED}
+        return {'type': domain._job_type}
+
     def abort(self, domain):
         """Stand in for libvirt's abortJob."""
         uuid = domain.UUIDString()
@@ -117,6 +131,15 @@ class Guests:
                 )
             self._aborted.add(uuid)
             self._changed.notify_all()
+
+    @staticmethod
+    def refuse():
+        """Refuse an abort, as libvirt does in post-copy mode."""
+        raise fakelibvirt.make_libvirtError(
+            fakelibvirt.libvirtError,
+            'can not abort migration in post-copy mode',
+            error_code=fakelibvirt.VIR_ERR_OPERATION_INVALID,
+        )
 
     def _may_end(self, uuid):
         held = self.hold_all or uuid in self._held
@@ -166,6 +189,12 @@ class ThrottleTestCase(
             fixtures.MonkeyPatch(
                 'nova.tests.fixtures.libvirt.Domain.abortJob',
                 lambda domain: self.guests.abort(domain),
+            )
+        )
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.tests.fixtures.libvirt.Domain.jobStats',
+                lambda domain, flags=0: self.guests.job_stats(domain),
             )
         )
 
@@ -218,11 +247,11 @@ class ThrottleTestCase(
 
     def context_of(self, server):
         """Return the request context of a server's newest migration."""
-        return self.src.manager._jobs.of_instance(server['id']).context
+        return self.src.manager._desk.jobs.of_instance(server['id']).context
 
     def instance(self, server):
         """Return the instance object of a server in migration."""
-        return self.src.manager._jobs.of_instance(server['id']).instance
+        return self.src.manager._desk.jobs.of_instance(server['id']).instance
 
     @property
     def cell(self):
@@ -269,7 +298,7 @@ class ThrottleTestCase(
         names = {uuid: name for name, uuid in self.compute_rp_uuids.items()}
         return sorted(names[provider] for provider in found['allocations'])
 
-    def assert_left(self, server, status, host='src'):
+    def assert_left(self, server, status, host='src', event=True):
         """Check that a request left and nothing is held for it (R10)."""
         self.wait_status(server, status)
         self.assert_on(server, host)
@@ -277,7 +306,26 @@ class ThrottleTestCase(
         migration = self.migration(server)
         self.assertEqual([], self.allocations(migration.uuid))
         self.assertNotIn(migration.uuid, self.owners())
-        self.wait_for(lambda: self._event(server) is not None)
+        self.assert_bound(server, host)
+        self.assertNotIn(
+            server['id'], self.src.manager._waiting_live_migrations
+        )
+        self.wait_for(lambda: self._journaled(server) is None)
+        if event:
+            self.wait_for(lambda: self._event(server) is not None)
+
+    def assert_bound(self, server, host):
+        """Check that the ports of a server are bound to one host only."""
+        for port in self.neutron._ports.values():
+            if port.get('device_id') == server['id']:
+                bindings = self.neutron._port_bindings[port['id']]
+                self.wait_for(
+                    lambda b=bindings: list(b) == [host],
+                    lambda b=bindings: f'bound to {list(b)}, not {host}',
+                )
+
+    def _journaled(self, server):
+        return self.src.manager._desk.journal.get(self.migration(server).uuid)
 
     def owners(self):
         return self.throttle.snapshot().gates['source'].owners

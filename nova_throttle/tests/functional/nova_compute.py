@@ -17,7 +17,6 @@ The program of test_activation, in a process of its own. It ends, with status
 made. Only what waits for other services is left out.
 """
 
-# ruff: noqa: E402
 import sys
 
 from nova.cmd import compute  # first: it chooses the threading mode

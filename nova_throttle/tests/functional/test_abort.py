@@ -26,7 +26,9 @@ class AbortTestCase(base.ThrottleTestCase):
         self.assert_left(server, 'cancelled')
         self.assertNotIn(server['id'], self.guests.running)
         self.wait_for(
-            lambda: server['id'] not in self.src.manager._jobs._by_instance
+            lambda: (
+                server['id'] not in self.src.manager._desk.jobs._by_instance
+            )
         )
         self.assertNotIn(
             server['id'], self.src.manager._waiting_live_migrations
@@ -107,7 +109,7 @@ class AbortTestCase(base.ThrottleTestCase):
         self.assertNotIn(a['id'], self.src.manager._waiting_live_migrations)
         self.abort(a)
         self.wait_for(
-            lambda: self.src.manager._jobs.of_instance(a['id'])._aborted
+            lambda: self.src.manager._desk.jobs.of_instance(a['id'])._aborted
         )
         proceed.set()
         self.assert_aborted(a)
@@ -179,9 +181,7 @@ class AbortTestCase(base.ThrottleTestCase):
             self.src.driver.live_migration_abort,
             self.instance(a),
         )
-        self.assertFalse(
-            self.src.driver._operations[a['id']].abort_requested
-        )
+        self.assertFalse(self.src.driver._operations[a['id']].abort_requested)
         self.stub_out(
             'nova.tests.fixtures.libvirt.Domain.jobStats',
             lambda domain, flags=0: {'type': domain._job_type},

@@ -40,9 +40,7 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
         self.assertEqual('dest', entry.destination)
         self.assertEqual(1, entry.position)
         self.assertEqual('source', entry.waits_for[0].gate)
-        self.assertEqual(
-            (self.migration(a).uuid,), entry.waits_for[0].owners
-        )
+        self.assertEqual((self.migration(a).uuid,), entry.waits_for[0].owners)
         self.guests.release(a)
         self.guests.wait_running(b)
         self.wait_status(a, 'completed')
@@ -102,7 +100,7 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
 
     def record_calls(self):
         calls = []
-        original = self.src.manager._accept
+        original = self.src.manager._desk._accept
 
         def accept(job):
             calls.append(
@@ -120,7 +118,7 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
             )
             return original(job)
 
-        self.src.manager._accept = accept
+        self.src.manager._desk._accept = accept
         return calls
 
     def test_two_hundred_queued_requests_add_no_thread(self):

@@ -12,7 +12,10 @@
 
 """A slot is held until the migration is really over, for any driver."""
 
+import contextlib
 import threading
+
+from nova import thread_pool_factory
 
 from nova_throttle.tests.functional import base
 
@@ -45,7 +48,7 @@ class AnyDriverTestCase(base.ThrottleTestCase):
         a, b = self.boot(2)
         self.migrate(a, b)
         self.assertTrue(returned.wait(base.PATIENCE))
-        job = self.src.manager._jobs.of_instance(a['id'])
+        job = self.src.manager._desk.jobs.of_instance(a['id'])
         self.wait_for(lambda: job.awaits_callback)
         self.assertEqual((job.migration.uuid,), self.owners())
         self.assertEqual('queued', self.status(b))
@@ -74,7 +77,7 @@ class AnyDriverTestCase(base.ThrottleTestCase):
         a, b = self.boot(2)
         self.migrate(a, b)
         self.assertTrue(in_post.wait(base.PATIENCE))
-        job = self.src.manager._jobs.of_instance(a['id'])
+        job = self.src.manager._desk.jobs.of_instance(a['id'])
         self.wait_for(lambda: job._returned)
         self.assertEqual((job.migration.uuid,), self.owners())
         self.assertEqual('queued', self.status(b))
@@ -87,10 +90,8 @@ class AnyDriverTestCase(base.ThrottleTestCase):
 
         def live_migration(context, instance, dest, post, *args):
             def work():
-                try:
+                with contextlib.suppress(RuntimeError):
                     post(context, instance, dest, *args[1:])
-                except RuntimeError:
-                    pass
 
             self.in_background(work)
 
@@ -117,7 +118,7 @@ class AnyDriverTestCase(base.ThrottleTestCase):
         self.wait_status(a, 'error')
         self.wait_status(b, 'completed')
         self.assert_on(b, 'dest')
-        self.assertEqual((), self.owners())
+        self.wait_for(lambda: self.owners() == ())
 
     def test_that_raises_while_its_callback_runs(self):
         """The slot outlives the exception until the callback is done."""
@@ -140,7 +141,7 @@ class AnyDriverTestCase(base.ThrottleTestCase):
         a, b = self.boot(2)
         self.migrate(a)
         self.assertTrue(in_rollback.wait(base.PATIENCE))
-        job = manager._jobs.of_instance(a['id'])
+        job = manager._desk.jobs.of_instance(a['id'])
         self.wait_for(lambda: job._returned)
         self.assertEqual((job.migration.uuid,), self.owners())
         self.proceed.set()
@@ -150,14 +151,14 @@ class AnyDriverTestCase(base.ThrottleTestCase):
         self.drive(lambda *args: None)
         (a,) = self.boot(1)
         self.migrate(a)
-        job = self.src.manager._jobs.of_instance(a['id'])
+        job = self.src.manager._desk.jobs.of_instance(a['id'])
         self.wait_for(lambda: job.awaits_callback)
-        self.src.manager._find_lost_owners(job.context)
+        self.src.manager._desk.find_lost_owners(job.context)
         self.assertEqual((job.migration.uuid,), self.owners())
         record = self.migration(a)
         record.status = 'completed'
         record.save()
-        self.src.manager._find_lost_owners(job.context)
+        self.src.manager._desk.find_lost_owners(job.context)
         self.assertEqual((), self.owners())
 
 
@@ -184,8 +185,6 @@ class SynchronousDriverTestCase(base.ThrottleTestCase):
         self.assertEqual({}, self.src.driver._operations)
 
     def test_keeps_no_thread_of_novas_pool(self):
-        from nova import thread_pool_factory
-
         (a,) = self.boot(1)
         self.guests.hold(a)
         self.migrate(a)

@@ -14,6 +14,7 @@
 
 import fixtures
 
+from nova_throttle.compute import compat
 from nova_throttle.tests.functional import base
 
 
@@ -52,13 +53,6 @@ class StopTestCase(base.ThrottleTestCase):
         self.src.manager.cleanup_host()
         self.assert_nothing_starts(a, b)
 
-    def test_what_is_queued_leaves_with_nothing_held(self):
-        a, b = self.queue_one()
-        self.src.manager.cleanup_host()
-        self.assert_left(b, 'cancelled')
-        self.assertEqual((), self.throttle.snapshot().queue)
-        self.assertEqual({}, self.src.manager._waiting_live_migrations)
-
     def test_a_request_that_comes_too_late_is_refused(self):
         (a,) = self.boot(1)
         self.throttle.close()
@@ -95,8 +89,6 @@ class NoThreadTestCase(base.ThrottleTestCase):
 
     def test_the_request_leaves_and_the_next_one_starts(self):
         a, b = self.boot(2)
-        from nova_throttle.compute import compat
-
         original = compat.spawn_n
         calls = []
 
@@ -121,5 +113,3 @@ class NoThreadTestCase(base.ThrottleTestCase):
             server['id'],
             {'os-migrateLive': {'host': 'dest', 'block_migration': 'auto'}},
         )
-
-

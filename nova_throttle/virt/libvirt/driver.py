@@ -22,6 +22,7 @@ import contextlib
 import threading
 from typing import Any
 
+from nova import exception
 from nova.virt.libvirt import driver
 
 from nova_throttle.compute import compat
@@ -168,3 +169,36 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
                 if operation is None:
                     raise
         operation.abort(abort_job, has_job)
+
+    def end_live_migration(self, instance: Any) -> str:
+        """End a migration that began before nova-compute was restarted.
+
+        libvirt goes on with it alone. One that still runs is aborted.
+
+        :returns: ``completed`` or ``failed``.
+        :raises libvirtError: if libvirt will not abort.
+        """
+        tick = threading.Event()
+        outcome = self._outcome(instance)
+        if outcome == 'running':
+            super().live_migration_abort(instance)
+        while outcome == 'running':
+            tick.wait(operation_lib.RETRY_INTERVAL)
+            outcome = self._outcome(instance)
+        return outcome
+
+    def _outcome(self, instance: Any) -> str:
+        libvirt = driver.libvirt
+        try:
+            guest = self._host.get_guest(instance)
+            job = guest.get_job_info().type
+            active = guest.is_active()
+        except exception.InstanceNotFound:
+            return 'completed'  # libvirt undefines it at the source
+        if job in (
+            libvirt.VIR_DOMAIN_JOB_BOUNDED,
+            libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
+        ):
+            return 'running'
+        done = job == libvirt.VIR_DOMAIN_JOB_COMPLETED
+        return 'completed' if done or not active else 'failed'

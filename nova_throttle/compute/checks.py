@@ -1,0 +1,85 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A queued request starts only if what it was asked for is still true.
+
+It may have waited for hours: the instance, the record and the destination
+are looked at again before anything is prepared.
+"""
+
+from typing import Any
+
+from nova.compute import task_states
+from nova import exception as nova_exception
+from nova import objects
+from nova import servicegroup
+
+from nova_throttle.compute import job as job_lib
+from nova_throttle import exception
+
+
+def check(manager: Any, job: job_lib.Job) -> None:
+    """Read again what a job is about, and refuse it if that is over.
+
+    The job's instance and migration are up to date after it.
+
+    :raises ThrottleError: one that says what has become of it.
+    """
+    _refresh_instance(job)
+    _check_instance(manager.host, job.instance)
+    job.migration = objects.Migration.get_by_id(job.context, job.migration.id)
+    if job.migration.status != 'queued':
+        raise exception.MigrationNotQueued(
+            migration_uuid=job.migration.uuid, status=job.migration.status
+        )
+    state = service_state(job.context, job.dest)
+    if state != 'up':
+        raise exception.DestinationUnavailable(host=job.dest, state=state)
+
+
+def service_state(context: Any, host: str) -> str:
+    """Return up, or what is wrong with a host's compute service."""
+    try:
+        service = objects.Service.get_by_compute_host(context.elevated(), host)
+    except nova_exception.ComputeHostNotFound:
+        return 'deleted'
+    if service.forced_down:
+        return 'forced down'
+    if service.disabled:
+        return 'disabled'
+    up = servicegroup.API().service_is_up(service)
+    return 'up' if up else 'down'
+
+
+def _refresh_instance(job: job_lib.Job) -> None:
+    instance = job.instance
+    # Changed for the destination by the conductor, and never saved.
+    requests = instance.pci_requests if 'pci_requests' in instance else None
+    try:
+        instance.refresh()
+    except nova_exception.InstanceNotFound as error:
+        raise exception.InstanceGone(instance_uuid=instance.uuid) from error
+    if requests is not None:
+        instance.pci_requests = requests
+        instance.obj_reset_changes(['pci_requests'])
+
+
+def _check_instance(host: str, instance: Any) -> None:
+    uuid = instance.uuid
+    if instance.deleted:
+        raise exception.InstanceGone(instance_uuid=uuid)
+    if instance.host != host:
+        raise exception.InstanceMoved(instance_uuid=uuid, host=instance.host)
+    if instance.task_state != task_states.MIGRATING:
+        raise exception.InstanceNotMigrating(
+            instance_uuid=uuid, task_state=instance.task_state
+        )

@@ -1,0 +1,253 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The admission desk of one host: what becomes of each live migration.
+
+Every accepted request is in the journal before the caller is answered, and
+leaves it when the migration is over. Whatever happens on the way, its slots
+are given back once and nothing is held for it.
+"""
+
+import functools
+from typing import Any
+
+import nova.conf
+from nova import objects
+from oslo_log import log as logging
+
+from nova_throttle.admission import controller
+from nova_throttle.admission import request as request_lib
+from nova_throttle.compute import checks
+from nova_throttle.compute import compat
+from nova_throttle.compute import event
+from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import leaving
+from nova_throttle.compute import record
+from nova_throttle.compute import workers
+from nova_throttle import exception
+from nova_throttle import journal
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+# The gate of this host's outgoing live migrations.
+SOURCE = 'source'
+
+
+class Desk:
+    """Takes requests, has them admitted, and sees them through.
+
+    :param manager: the compute manager of this host, whose own methods do
+        the work.
+    """
+
+    def __init__(self, manager: Any) -> None:
+        self.manager = manager
+        self.jobs = job_lib.Jobs()
+        self.journal = journal.Journal(
+            CONF.nova_throttle.journal_dir, manager.host
+        )
+        self.throttle = controller.Controller(
+            {SOURCE: CONF.max_concurrent_live_migrations}, self._start
+        )
+        self.leaver = leaving.Leaver(manager, self.journal)
+        self.clerk = workers.Clerk()
+        self._workers = workers.Workers(self._migrate)
+
+    def make_job(self, *args: Any, priority: int = 0) -> job_lib.Job:
+        """Make a job of the arguments of Nova's RPC handler."""
+        _, dest, instance, _, migration, _ = args
+        request = request_lib.Request(
+            migration_uuid=migration.uuid,
+            instance_uuid=instance.uuid,
+            destination=dest,
+            gates=(SOURCE,),
+            priority=priority,
+        )
+        return job_lib.Job(*args, request=request, on_over=self._finish)
+
+    # From the request to admission
+
+    def take(self, job: job_lib.Job) -> None:
+        """Accept a request, or have it leave with nothing held."""
+        try:
+            self.jobs.add(job)
+        except exception.DuplicateRequest as error:
+            # A message that came twice must not disturb the first.
+            LOG.warning('Ignored: %s', error, instance=job.instance)
+            return
+        try:
+            self._accept(job)
+        except Exception as error:
+            self.leave(job, 'error', error)
+
+    def _accept(self, job: job_lib.Job) -> None:
+        if self.throttle.closed:
+            raise exception.AdmissionClosed(migration_uuid=job.migration.uuid)
+        self._hand_ticket_to_nova(job)
+        self.journal.put(record.entry_of(job, 'queued'))
+        event.start(self.manager.host, job)
+        self.manager._set_migration_status(job.migration, 'queued')
+        self.throttle.submit(job.request)
+
+    def retake(self, job: job_lib.Job) -> None:
+        """Put a job that was accepted before at the head of the queue."""
+        self.jobs.add(job)
+        self._hand_ticket_to_nova(job)
+        if job.migration.status != 'queued':
+            self.manager._set_migration_status(job.migration, 'queued')
+        self.journal.put(record.entry_of(job, 'queued'))
+        self.throttle.resubmit(job.request)
+
+    def _hand_ticket_to_nova(self, job: job_lib.Job) -> None:
+        # Nova's own table: its code finds and cancels the ticket there.
+        self.manager._waiting_live_migrations[job.instance.uuid] = (
+            job.migration,
+            job.request.ticket,
+        )
+
+    def _start(self, request: request_lib.Request) -> None:
+        """Start an admitted request; called by the controller."""
+        job = self.jobs.of_migration(request.migration_uuid)
+        assert job is not None  # it leaves the table after the throttle
+        job.task_key = compat.record_task_start(self.manager, job)
+        try:
+            self._workers.start(job)
+        except Exception as error:
+            compat.record_task_end(self.manager, job, failed=True)
+            self.leave(job, 'error', error)
+            raise
+
+    # From admission to the end
+
+    def _migrate(self, job: job_lib.Job) -> None:
+        """Do an admitted live migration, on a thread of its own."""
+        error: BaseException | None = None
+        try:
+            job.enter(job_lib.Phase.PREPARING)
+            self._check(job)
+            self.manager._do_live_migration(*job.arguments)
+        except exception.MigrationAborted as aborted:
+            error = aborted
+            self._undo(job, 'cancelled', aborted)
+            self.manager._notify_live_migrate_abort_end(
+                job.context, job.instance
+            )
+        except Exception as raised:
+            error = raised
+            LOG.exception('Live migration failed', instance=job.instance)
+            self._undo(job, 'error', raised)
+        finally:
+            with self._workers.ending():
+                job.returned(error)
+
+    def _check(self, job: job_lib.Job) -> None:
+        self.journal.put(record.entry_of(job, 'preparing'))
+        checks.check(self.manager, job)
+        # Nova's table has the record that the job had before.
+        if job.instance.uuid in self.manager._waiting_live_migrations:
+            self._hand_ticket_to_nova(job)
+
+    def prepare(self, job: job_lib.Job, source_bdms: Any) -> None:
+        """Note that the destination is asked to prepare now."""
+        job.enter(job_lib.Phase.PREPARING)
+        job.source_bdms = source_bdms
+        self.journal.put(record.entry_of(job, 'preparing'))
+
+    def note_running(self, job: job_lib.Job) -> None:
+        """Note, before Nova does, that the driver is entered soon."""
+        self.journal.put(record.entry_of(job, 'running'))
+
+    def drive(self, job: job_lib.Job) -> None:
+        """Note that the driver is entered now."""
+        job.enter(job_lib.Phase.IN_DRIVER)
+
+    def _finish(self, job: job_lib.Job) -> None:
+        """Give the slots back; called once, when the migration is over."""
+        self.throttle.finish(job.migration.uuid, job.error)
+        self.clerk.do(functools.partial(self._file, job))
+
+    def _file(self, job: job_lib.Job) -> None:
+        """Do what the next migration need not wait for."""
+        try:
+            if job.error and job.migration.status not in compat.FINAL_STATUSES:
+                self._fail(job)
+            event.finish(job)
+        finally:
+            self._forget(job)
+            if not self.leaver.knows(job.migration.uuid):
+                self.journal.remove(job.migration.uuid)
+            compat.record_task_end(
+                self.manager, job, failed=job.migration.status != 'completed'
+            )
+
+    def _fail(self, job: job_lib.Job) -> None:
+        """Do what Nova does when it is too late to roll back.
+
+        Nova does it itself for a driver that raises; this is for a late
+        callback, whose error no code of Nova's sees.
+        """
+        self.manager._set_migration_status(job.migration, 'error')
+        job.instance.refresh()
+        self.manager._set_instance_obj_error_state(
+            job.instance, clean_task_state=True
+        )
+
+    # Ways out other than through the driver
+
+    def _undo(
+        self, job: job_lib.Job, status: str, error: BaseException
+    ) -> None:
+        """Roll an admitted job back that did not reach the driver."""
+        reached = job.phase is job_lib.Phase.IN_DRIVER
+        if not reached and not job.called_back:
+            self.leaver.leave(job, status, error)
+
+    def leave(
+        self, job: job_lib.Job, status: str, error: BaseException
+    ) -> None:
+        """Take a job out that does not run."""
+        job.error = error
+        self.leaver.leave(job, status, error)
+        self._forget(job)
+        event.finish(job)
+
+    def _forget(self, job: job_lib.Job) -> None:
+        self.jobs.remove(job)
+        waiting = self.manager._waiting_live_migrations
+        entry = waiting.get(job.instance.uuid)
+        if entry is not None and entry[1] is job.request.ticket:
+            waiting.pop(job.instance.uuid, None)
+
+    def complete(self, job: job_lib.Job) -> None:
+        """End a migration that completed while nobody looked."""
+        self.manager._post_live_migration_update_host(
+            job.context,
+            job.instance,
+            job.dest,
+            job.block_migration,
+            job.migrate_data,
+            source_bdms=job.source_bdms,
+        )
+
+    def find_lost_owners(self, context: Any) -> None:
+        """Free slots whose driver never said that it was done."""
+        for job in self.jobs.awaiting_callback():
+            found = objects.Migration.get_by_id(context, job.migration.id)
+            if found.status in compat.FINAL_STATUSES:
+                LOG.warning(
+                    'The driver never reported the end of live migration '
+                    '%(uuid)s, which is %(status)s: its slot is freed',
+                    {'uuid': found.uuid, 'status': found.status},
+                    instance=job.instance,
+                )
+                job.found_over(found)

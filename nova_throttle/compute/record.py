@@ -1,0 +1,137 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What of a job is kept on disk, and how it becomes a job again.
+
+Only what Nova stores nowhere, and never a secret: the request's identity is
+kept without its token, and volumes without their connections.
+"""
+
+from typing import Any
+
+from nova import context as nova_context
+from nova import objects
+from nova.objects import base as nova_base
+from oslo_serialization import jsonutils
+
+from nova_throttle.compute import job as job_lib
+from nova_throttle.objects import entry as entry_lib
+
+# Of a request context; the token is not among them.
+_IDENTITY = (
+    'user_id',
+    'project_id',
+    'request_id',
+    'global_request_id',
+)
+
+# What the destination adds when it prepares, or Nova for its own use; the
+# first may hold a volume's password.
+_NOT_KEPT = ('bdms', 'migration')
+
+
+def entry_of(job: job_lib.Job, phase: str, **values: Any) -> Any:
+    """Describe a job for the journal.
+
+    :param job: the job.
+    :param phase: how far it has come.
+    :param values: other fields of the entry.
+    """
+    context = job.context.to_dict()
+    return entry_lib.JournalEntry(
+        migration_uuid=job.migration.uuid,
+        migration_id=job.migration.id,
+        instance_uuid=job.instance.uuid,
+        dest=job.dest,
+        block_migration=job.block_migration,
+        migrate_data=_dump(job.requested_data),
+        pci_requests=_dump(_pci_requests(job.instance)),
+        priority=job.request.priority,
+        accepted_at=job.accepted_at,
+        context={n: context[n] for n in _IDENTITY if context.get(n)},
+        phase=phase,
+        attachments=_attachments(job.source_bdms),
+        prepared=job.may_be_prepared,
+        **values,
+    )
+
+
+def context_of(entry: Any) -> Any:
+    """Make a request context of an entry.
+
+    It acts as administrator: the user's token has long expired, and Nova's
+    own credentials are what it uses for an administrator without one.
+    """
+    return nova_context.RequestContext(
+        is_admin=True, overwrite=False, **entry.context
+    )
+
+
+def migrate_data_of(entry: Any) -> Any:
+    """Return what the destination's check had returned, or None."""
+    return _load(entry.migrate_data)
+
+
+def restore_pci_requests(entry: Any, instance: Any) -> None:
+    """Give an instance the PCI requests made for its destination."""
+    requests = _load(entry.pci_requests)
+    if requests is not None:
+        instance.pci_requests = requests
+        instance.obj_reset_changes(['pci_requests'])
+
+
+def source_bdms_of(manager: Any, context: Any, entry: Any) -> Any:
+    """Return the volumes as they were before the destination prepared.
+
+    Nova overwrites their attachments then. The connection is asked of the
+    volume service again: it is not kept.
+    """
+    bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
+        context, entry.instance_uuid
+    )
+    for bdm in bdms:
+        kept = entry.attachments.get(bdm.volume_id)
+        if kept and bdm.attachment_id != kept:
+            attachment = manager.volume_api.attachment_get(context, kept)
+            connection = dict(attachment['connection_info'])
+            connection.setdefault('serial', bdm.volume_id)
+            bdm.attachment_id = kept
+            bdm.connection_info = jsonutils.dumps(connection)
+    return bdms
+
+
+def _attachments(bdms: Any) -> dict[str, str]:
+    return {
+        bdm.volume_id: bdm.attachment_id
+        for bdm in bdms or ()
+        if bdm.is_volume and bdm.attachment_id
+    }
+
+
+def _pci_requests(instance: Any) -> Any:
+    return instance.pci_requests if 'pci_requests' in instance else None
+
+
+def _dump(value: Any) -> str | None:
+    if value is None:
+        return None
+    primitive = value.obj_to_primitive()
+    data = primitive[nova_base.NovaObject._obj_primitive_key('data')]
+    for name in _NOT_KEPT:
+        data.pop(name, None)
+    return str(jsonutils.dumps(primitive))
+
+
+def _load(text: str | None) -> Any:
+    if text is None:
+        return None
+    return nova_base.NovaObject.obj_from_primitive(jsonutils.loads(text))

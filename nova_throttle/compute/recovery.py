@@ -1,0 +1,285 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the last nova-compute of this host left is found and carried on.
+
+Nothing here blocks or fails the start of the service: it runs beside it and
+is tried again until it is done. What was in progress keeps its slots until
+it is known to be over.
+"""
+
+from typing import Any
+
+from nova.compute import task_states
+import nova.conf
+from nova import exception as nova_exception
+from nova import objects
+from oslo_log import log as logging
+
+from nova_throttle.admission import request as request_lib
+from nova_throttle.compute import desk as desk_lib
+from nova_throttle.compute import event
+from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import record
+from nova_throttle.compute import unprepare
+from nova_throttle import exception
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+_ATTRIBUTES = [
+    'flavor',
+    'info_cache',
+    'metadata',
+    'migration_context',
+    'numa_topology',
+    'pci_devices',
+    'pci_requests',
+    'system_metadata',
+]
+
+
+class Recovery:
+    """Carries on with what the journal holds, and mends what it lacks.
+
+    :param desk: the admission desk of this host.
+    """
+
+    def __init__(self, desk: desk_lib.Desk) -> None:
+        self._desk = desk
+        self._manager = desk.manager
+        self._entries: list[Any] = []
+
+    def begin(self) -> None:
+        """Take what was in progress as owners, before anything starts."""
+        known = self._desk.jobs.of_migration
+        self._entries = [
+            entry
+            for entry in self._desk.journal.entries()
+            if known(entry.migration_uuid) is None
+        ]
+        if self._entries:
+            self._desk.throttle.hold()
+        for entry in self._entries:
+            if entry.phase in ('preparing', 'running'):
+                self._desk.throttle.adopt(_request(entry))
+
+    def open_if_nothing_is_left(self) -> None:
+        """Let requests start at once where there is no queue to restore."""
+        if not self._entries:
+            self._desk.throttle.open()
+
+    def will_deal_with(self, instance_uuid: str) -> bool:
+        """Tell whether an instance in migration is ours to mend."""
+        return any(e.instance_uuid == instance_uuid for e in self._entries)
+
+    def carry_on(self) -> None:
+        """Restore the queue, then deal with what was interrupted.
+
+        What fails is tried again when this is called again.
+        """
+        queued = [e for e in self._entries if e.phase == 'queued']
+        # Backwards, each before the one that stood behind it.
+        restored = [self._try(self._restore, e) for e in reversed(queued)]
+        if all(restored) and not self._desk.throttle.closed:
+            self._desk.throttle.open()
+        for entry in list(self._entries):
+            if entry.phase != 'queued':
+                self._try(self._resume, entry)
+
+    def _try(self, deal: Any, entry: Any) -> bool:
+        try:
+            deal(entry)
+        except Exception:
+            LOG.warning(
+                'Live migration %s of before the restart can not be dealt '
+                'with now and will be tried again',
+                entry.migration_uuid,
+                exc_info=True,
+            )
+            return False
+        self._entries.remove(entry)
+        return True
+
+    def _job(self, entry: Any) -> job_lib.Job:
+        """Make a job of an entry, whatever has become of its server."""
+        context = record.context_of(entry)
+        job = self._desk.make_job(
+            context,
+            entry.dest,
+            _instance(context, entry.instance_uuid),
+            entry.block_migration,
+            _migration(context, entry),
+            record.migrate_data_of(entry),
+            priority=entry.priority,
+        )
+        job.accepted_at = entry.accepted_at
+        event.resume(self._manager.host, job)
+        return job
+
+    def _restore(self, entry: Any) -> None:
+        """Put what was queued back into the queue, or take it out."""
+        job = self._job(entry)
+        if CONF.nova_throttle.on_restart == 'cancel':
+            self._desk.leave(job, 'cancelled', exception.CancelledByRestart())
+        else:
+            self._go_on(entry, job)
+
+    def _go_on(self, entry: Any, job: job_lib.Job) -> None:
+        LOG.info(
+            'Live migration %s goes on from the queue after a restart',
+            job.migration.uuid,
+            instance=job.instance,
+        )
+        record.restore_pci_requests(entry, job.instance)
+        self._desk.retake(job)
+
+    def _resume(self, entry: Any) -> None:
+        """Deal with what was interrupted in one of the later phases."""
+        job = self._job(entry)
+        if entry.prepared:
+            job.source_bdms = record.source_bdms_of(
+                self._manager, job.context, entry
+            )
+        if entry.phase == 'leaving':
+            # A failure is the leaver's to try again, from now on.
+            self._desk.leaver.attempt(job, entry.status)
+        elif entry.phase == 'preparing':
+            self._resume_preparing(entry, job)
+        else:
+            self._resume_running(job)
+
+    def _resume_preparing(self, entry: Any, job: job_lib.Job) -> None:
+        """Undo what was prepared; then back to the queue, or out of it."""
+        if CONF.nova_throttle.on_restart == 'cancel':
+            self._end(job, 'cancelled', exception.CancelledByRestart())
+        elif self._is_stale(job) or not self._unprepare(entry, job):
+            self._end(job, 'error', exception.Interrupted(phase='prepared'))
+        else:
+            self._go_on(entry, job)
+
+    def _is_stale(self, job: job_lib.Job) -> bool:
+        instance = job.instance
+        return (
+            'host' not in instance
+            or instance.host != self._manager.host
+            or instance.task_state != task_states.MIGRATING
+        )
+
+    def _unprepare(self, entry: Any, job: job_lib.Job) -> bool:
+        if not entry.prepared:
+            return True
+        return unprepare.unprepare(self._manager, job)
+
+    def _resume_running(self, job: job_lib.Job) -> None:
+        """Look at the hypervisor first: it goes on without nova-compute."""
+        if 'host' in job.instance and job.instance.host == job.dest:
+            self._complete(job)
+            return
+        end = getattr(self._manager.driver, 'end_live_migration', None)
+        if end is not None and end(job.instance) == 'completed':
+            self._desk.complete(job)
+            self._complete(job)
+        else:
+            self._end(job, 'error', exception.Interrupted(phase='ran'))
+
+    def _complete(self, job: job_lib.Job) -> None:
+        """Close what completed: the server is on its destination."""
+        if job.migration.status != 'completed':
+            job.migration.status = 'completed'
+            job.migration.save()
+        self._manager._delete_allocation_after_move(
+            job.context, job.instance, job.migration
+        )
+        event.finish(job)
+        self._desk.journal.remove(job.migration.uuid)
+        self._desk.throttle.finish(job.migration.uuid)
+
+    def _end(self, job: job_lib.Job, status: str, error: Exception) -> None:
+        self._desk.leave(job, status, error)
+        self._desk.throttle.finish(job.migration.uuid)
+
+    def find_leftovers(self, context: Any) -> None:
+        """Take out what is in the database and in no journal."""
+        found = objects.MigrationList.get_by_filters(
+            context,
+            {
+                'source_compute': self._manager.host,
+                'migration_type': 'live-migration',
+                'status': ['queued', 'preparing'],
+            },
+        )
+        for migration in found:
+            if self._is_leftover(migration):
+                self._repair(context, migration)
+
+    def _is_leftover(self, migration: Any) -> bool:
+        return (
+            self._desk.journal.get(migration.uuid) is None
+            and self._desk.jobs.of_migration(migration.uuid) is None
+            and not self._desk.leaver.knows(migration.uuid)
+        )
+
+    def _repair(self, context: Any, migration: Any) -> None:
+        error = exception.LeftOver(
+            migration_uuid=migration.uuid, status=migration.status
+        )
+        if not CONF.nova_throttle.repair_leftovers:
+            LOG.warning(
+                '%s; it stays because [nova_throttle] repair_leftovers is '
+                'false',
+                error,
+                instance_uuid=migration.instance_uuid,
+            )
+            return
+        job = self._desk.make_job(
+            context,
+            migration.dest_compute,
+            _instance(context, migration.instance_uuid),
+            None,
+            migration,
+            None,
+        )
+        self._desk.leaver.leave(job, 'error', error)
+
+
+def _request(entry: Any) -> request_lib.Request:
+    return request_lib.Request(
+        migration_uuid=entry.migration_uuid,
+        instance_uuid=entry.instance_uuid,
+        destination=entry.dest,
+        gates=(desk_lib.SOURCE,),
+        priority=entry.priority,
+    )
+
+
+def _instance(context: Any, uuid: str) -> Any:
+    try:
+        return objects.Instance.get_by_uuid(
+            context, uuid, expected_attrs=_ATTRIBUTES
+        )
+    except nova_exception.InstanceNotFound:
+        return objects.Instance(context, uuid=uuid)
+
+
+def _migration(context: Any, entry: Any) -> Any:
+    try:
+        return objects.Migration.get_by_id(context, entry.migration_id)
+    except nova_exception.MigrationNotFound:
+        return objects.Migration(
+            context,
+            id=entry.migration_id,
+            uuid=entry.migration_uuid,
+            instance_uuid=entry.instance_uuid,
+            dest_compute=entry.dest,
+            status='error',
+        )

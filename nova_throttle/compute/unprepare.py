@@ -1,0 +1,96 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Undo what a destination prepared, and keep what the request holds.
+
+After it the migration can be prepared again, as if it had never been: its
+allocations stay, and its ports are bound to the destination anew.
+"""
+
+from typing import Any
+
+from nova.conductor.tasks import live_migrate
+from nova import objects
+
+from nova_throttle.compute import compat
+from nova_throttle.compute import job as job_lib
+
+
+def unprepare(manager: Any, job: job_lib.Job) -> bool:
+    """Undo the preparation of a job.
+
+    :param manager: the compute manager of the source host.
+    :param job: a job that was interrupted while it prepared.
+    :returns: False if nothing was done, because its devices were claimed
+        on the destination and only the scheduler could claim them again.
+    """
+    if _has_claims(job):
+        return False
+    _give_volumes_back(manager, job)
+    cleans, destroys = manager._live_migration_cleanup_flags(
+        job.migrate_data, migr_ctxt=job.instance.migration_context
+    )
+    if cleans:
+        compat.rollback_at_destination(
+            manager,
+            job.context,
+            job.instance,
+            job.dest,
+            destroys,
+            job.migrate_data,
+        )
+        _bind_ports(manager, job)
+    return True
+
+
+def _has_claims(job: job_lib.Job) -> bool:
+    data = job.migrate_data
+    requests = job.instance.pci_requests
+    return (
+        data is None
+        or ('dst_numa_info' in data and data.dst_numa_info is not None)
+        or bool(requests and requests.requests)
+    )
+
+
+def _give_volumes_back(manager: Any, job: job_lib.Job) -> None:
+    bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
+        job.context, job.instance.uuid
+    )
+    volumes = [bdm for bdm in bdms if bdm.is_volume]
+    manager._remove_remote_volume_connections(
+        job.context, job.dest, volumes, job.instance
+    )
+    manager._rollback_volume_bdms(
+        job.context, volumes, job.source_bdms, job.instance
+    )
+
+
+def _bind_ports(manager: Any, job: job_lib.Job) -> None:
+    """Bind the ports to the destination again: its rollback unbound them."""
+    data = job.migrate_data
+    if 'vifs' not in data or not data.vifs:
+        return
+    bindings = manager.network_api.bind_ports_to_host(
+        job.context,
+        job.instance,
+        job.dest,
+        port_profiles={
+            vif.port_id: vif.profile
+            for vif in data.vifs
+            if 'profile_json' in vif and vif.profile_json
+        },
+    )
+    # It uses nothing of its task.
+    live_migrate.LiveMigrationTask._update_migrate_vifs_from_bindings(
+        None, data.vifs, bindings
+    )

@@ -123,7 +123,7 @@ class Journal:
 
         :param entry: what to keep; may be changed afterwards.
         """
-        primitive = json.dumps(base.to_primitive(entry))
+        primitive = _primitive(entry)
         with self._exclusive():
             place = self._memory.put(entry.migration_uuid, primitive)
             self._unsaved.add(place)
@@ -189,7 +189,7 @@ class Journal:
         self._unsaved: set[int] = set()
         # Places in the file of what we can't read.
         self._strange: set[int] = set()
-        self._complained: set[row_lib.Row | row_lib.Broken] = set()
+        self._complained: set[row_lib.Row] = set()
 
     def _save(self) -> None:
         """Make the file as memory; try once with what we have, once anew."""
@@ -222,43 +222,62 @@ class Journal:
     def _attach(self) -> store_lib.Store:
         """Return the file, open, whatever is at its path.
 
-        :raises OSError: or sqlite3.Error, if that is not possible now.
+        :raises OSError: or sqlite3.Error, if that is not possible now; even
+            then what can be read has been.
         """
-        self._files.prepare()
-        if not self._lock.take(0):
-            raise OSError(errno.EAGAIN, 'in use by another nova-compute')
+        refusal = self._own()
         verdict = self._files.judge()
         reason = verdict.value
         if verdict is files_lib.Verdict.OURS:
             try:
-                return self._attach_to_ours()
+                return self._attach_to_ours(refusal)
             except sqlite3.Error as error:
                 if 'locked' in str(error):  # by an operator's sqlite3
                     raise
                 verdict, reason = files_lib.Verdict.DAMAGED, str(error)
-        return self._attach_to_new(verdict, reason)
+        return self._attach_to_new(verdict, reason, refusal)
 
-    def _attach_to_ours(self) -> store_lib.Store:
+    def _own(self) -> OSError | None:
+        """Close the files to others, and lock them.
+
+        :returns: why we must not write them.
+        :raises OSError: if somebody else may be writing them.
+        """
+        try:
+            self._files.prepare()
+            if self._lock.take(0):
+                return None
+        except OSError as error:
+            return error
+        raise OSError(errno.EAGAIN, 'in use by another nova-compute')
+
+    def _attach_to_ours(self, refusal: OSError | None) -> store_lib.Store:
         store = store_lib.Store(self._files.path)
         try:
             found = store.load()
-        except sqlite3.Error:
+            good = self._readable(found)
+            self._memory.load(good.values(), complete=not refusal)
+            if refusal:
+                raise refusal
+        except BaseException:
             store.close()
             raise
-        good = self._readable(found)
-        if not self._memory.loaded:
-            self._memory.load(good.values())
         self._unsaved = self._memory.differences(good)
         self._strange = found.keys() - good.keys()
         return store
 
     def _attach_to_new(
-        self, verdict: files_lib.Verdict, reason: str
+        self,
+        verdict: files_lib.Verdict,
+        reason: str,
+        refusal: OSError | None,
     ) -> store_lib.Store:
+        vanished = self._durable
         found = salvage.salvage(self._files.path)
         good = self._readable(found)
-        if not self._memory.loaded:
-            self._memory.load(good.values())
+        self._memory.load(good.values(), complete=not refusal)
+        if refusal:
+            raise refusal
         strange = {p: row for p, row in found.items() if p not in good}
         self._files.start_draft()
         try:
@@ -268,7 +287,8 @@ class Journal:
             # It would take what is left of a full disk.
             self._files.drop_draft()
             raise
-        self._note_new(reason, aside)
+        if aside is not None or vanished:
+            self._note_new(reason, aside)
         self._unsaved, self._strange = set(), set()
         return store_lib.Store(self._files.path)
 
@@ -278,7 +298,7 @@ class Journal:
             draft.write({**strange, **self._memory.rows}, strange)
 
     def _readable(
-        self, found: Mapping[int, row_lib.Row | row_lib.Broken]
+        self, found: Mapping[int, row_lib.Row]
     ) -> dict[int, row_lib.Row]:
         """Return the rows that are entries; note the others, once each."""
         good = {}
@@ -289,7 +309,6 @@ class Journal:
             except Exception as error:
                 self._note_strange(row, error)
             else:
-                assert isinstance(row, row_lib.Row)
                 good[place] = row
         return good
 
@@ -315,21 +334,17 @@ class Journal:
         self._durable, self._in_memory_only = False, True
 
     def _note_new(self, reason: str, aside: str | None) -> None:
-        if aside is None and not self._memory.rows:
-            return  # the first start of this host
         self._note(
             std_logging.ERROR,
-            'Journal %s was unusable (%s): a new one has %d entries, and what '
-            'was there is now %s',
+            'Journal %s was unusable (%s): a new one has %d entries; what was '
+            'there is now %s',
             self._files.path,
-            reason,
+            ' '.join(reason.split()),
             len(self._memory.rows),
-            aside,
+            aside or 'gone',
         )
 
-    def _note_strange(
-        self, row: row_lib.Row | row_lib.Broken, error: Exception
-    ) -> None:
+    def _note_strange(self, row: row_lib.Row, error: Exception) -> None:
         if row not in self._complained:
             self._complained.add(row)
             self._note(
@@ -345,13 +360,18 @@ class Journal:
         self._notes.append(note)
 
 
-def _entry(row: row_lib.Row | row_lib.Broken) -> entry_obj.JournalEntry:
+def _primitive(entry: entry_obj.JournalEntry) -> str:
+    primitive = base.to_primitive(entry)
+    # Of no interest to whoever reads it.
+    primitive.pop('nova_throttle_object.changes', None)
+    return json.dumps(primitive)
+
+
+def _entry(row: row_lib.Row) -> entry_obj.JournalEntry:
     """Return the entry in a row.
 
     :raises Exception: if there is none that we can read.
     """
-    if isinstance(row, row_lib.Broken):
-        raise ValueError('its seal is broken')
     entry = entry_obj.JournalEntry.obj_from_primitive(
         json.loads(row.primitive)
     )

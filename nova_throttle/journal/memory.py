@@ -65,11 +65,14 @@ class Memory:
             del self.rows[place]
         return place
 
-    def load(self, found: Iterable[row_lib.Row]) -> None:
-        """Add what a file has; what was said since is newer.
+    def load(self, found: Iterable[row_lib.Row], complete: bool) -> None:
+        """Add what a file has, unless that was done; what was said is newer.
 
         :param found: its rows, at best one of a migration.
+        :param complete: whether that is all that the file has.
         """
+        if self.loaded:
+            return
         said = {row.migration_uuid: row for row in self.rows.values()}
         for row in sorted(found, key=lambda each: each.revision):
             uuid = row.migration_uuid
@@ -80,8 +83,7 @@ class Memory:
                 self._add(
                     dataclasses.replace(said.get(uuid, row), position=place)
                 )
-        self.loaded = True
-        self._removed.clear()
+        self.loaded = complete
 
     def differences(self, found: Mapping[int, row_lib.Row]) -> set[int]:
         """Return the places at which a file has something else.

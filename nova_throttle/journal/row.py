@@ -54,16 +54,6 @@ class Row:
         return f'nt1:{place}:{lengths}:{digest.hexdigest()}'
 
 
-@dataclasses.dataclass(frozen=True)
-class Broken:
-    """What was a row.
-
-    :param migration_uuid: whose, as far as it can be read.
-    """
-
-    migration_uuid: str
-
-
 def unsealed(seal: bytes, uuid: bytes, primitive: bytes) -> Row | None:
     """Return the row that was written, or None if it is another one now.
 

@@ -96,7 +96,7 @@ class Store:
         """Make a journal of an empty file."""
         self._transaction([(statement, ()) for statement in _SCHEMA])
 
-    def load(self) -> dict[int, row_lib.Row | row_lib.Broken]:
+    def load(self) -> dict[int, row_lib.Row]:
         """Return position -> row of all rows.
 
         :raises sqlite3.Error: if the file is damaged.
@@ -151,15 +151,18 @@ class Store:
             raise
 
 
-def _row(*columns: Any) -> row_lib.Row | row_lib.Broken:
+def _row(*columns: Any) -> row_lib.Row:
     # A damaged column can have become a number.
     seal, uuid, primitive = (
         column if isinstance(column, bytes) else str(column).encode()
         for column in columns
     )
-    return row_lib.unsealed(seal, uuid, primitive) or row_lib.Broken(
-        uuid.decode(errors='replace')
-    )
+    row = row_lib.unsealed(seal, uuid, primitive)
+    if row is None:
+        raise sqlite3.DatabaseError(
+            f'the entry of live migration {uuid!r} is not as it was written'
+        )
+    return row
 
 
 def _change(position: int, row: row_lib.Row | None) -> tuple[str, Any]:

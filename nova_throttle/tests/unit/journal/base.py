@@ -35,12 +35,18 @@ def make_entry(name, **values):
     )
 
 
+ENTRIES = [
+    make_entry(f'entry-{number}', reason=f'{number}-' * 700)
+    for number in range(12)
+]
+
+
 class JournalTestCase(testtools.TestCase):
     """A test with a directory for journals, and what they logged."""
 
     def setUp(self):
         super().setUp()
-        self.logs = self.useFixture(fixtures.FakeLogger(level=0))
+        self.logs = self.useFixture(fixtures.FakeLogger())
         home = self.useFixture(fixtures.TempDir()).path
         self.directory = os.path.join(home, 'journals')
         self.path = os.path.join(self.directory, NAME)
@@ -76,3 +82,15 @@ class JournalTestCase(testtools.TestCase):
             for name in os.listdir(self.directory)
             if name.startswith(f'{NAME}.') and not name.endswith('-journal')
         )
+
+
+class DiskTestCase(JournalTestCase):
+    def in_memory_only(self, journal, entries):
+        self.assertFalse(journal.durable)
+        self.assertEqual(entries, journal.entries())
+        self.assertEqual(1, len(self.errors()), self.errors())
+
+    def on_disk(self, journal, entries):
+        self.assertTrue(journal.durable)
+        self.assertEqual(entries, self.reopened(journal).entries())
+        self.assertEqual([], self.in_place_of_it())

@@ -17,6 +17,8 @@ the migration records, from libvirt's stand-in and from the throttle.
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
 import time
 
 from nova_throttle.admission import snapshot as snapshot_lib
@@ -95,13 +97,8 @@ class Play:
             for entry in snapshot.queue
         }
         found = self._cloud.records.all()
-        gates = tuple(
-            report.Gate(host, gate.name, gate.limit, len(gate.owners))
-            for host, snapshot in snapshots.items()
-            for gate in snapshot.gates.values()
-        )
         return report.Picture(
-            gates,
+            _gates(snapshots),
             tuple(
                 self._server(uuid, found.get(uuid), queued.get(uuid))
                 for uuid in self._names
@@ -122,19 +119,19 @@ class Play:
         record: records.Record | None,
         entry: snapshot_lib.QueueEntry | None,
     ) -> report.Server:
-        name, source = self._names[uuid]
+        server = report.Server(*self._names[uuid])
         if record is None:
-            return report.Server(name, source)
-        is_queued = entry is not None and record.status == 'queued'
-        return report.Server(
-            name,
-            source,
-            record.destination,
-            record.status,
-            position=entry.position if entry and is_queued else 0,
-            waits_for='; '.join(map(str, entry.waits_for))
-            if entry and is_queued
-            else '',
+            return server
+        if entry is not None and record.status == 'queued':
+            server = dataclasses.replace(
+                server,
+                position=entry.position,
+                waits_for='; '.join(map(str, entry.waits_for)),
+            )
+        return dataclasses.replace(
+            server,
+            destination=record.destination,
+            status=record.status,
             waited=record.waited,
             took=record.took,
             progress=self._progress(record),
@@ -167,6 +164,16 @@ class Play:
             waited=tuple(sorted(each.waited for each in found.values())),
             elapsed=elapsed,
         )
+
+
+def _gates(
+    snapshots: Mapping[str, snapshot_lib.Snapshot],
+) -> tuple[report.Gate, ...]:
+    return tuple(
+        report.Gate(host, gate.name, gate.limit, len(gate.owners))
+        for host, snapshot in snapshots.items()
+        for gate in snapshot.gates.values()
+    )
 
 
 def perform(options: report.Options, tell: Tell) -> None:

@@ -18,6 +18,7 @@ are given back once and nothing is held for it.
 """
 
 import functools
+import threading
 from typing import Any
 
 import nova.conf
@@ -61,6 +62,8 @@ class Desk:
         )
         self.leaver = leaving.Leaver(manager, self.journal)
         self.clerk = workers.Clerk()
+        # The job that a thread submits right now.
+        self._submitting = threading.local()
         self._workers = workers.Workers(self._migrate)
 
     def make_job(self, *args: Any, priority: int = 0) -> job_lib.Job:
@@ -91,13 +94,17 @@ class Desk:
             self.leave(job, 'error', error)
 
     def _accept(self, job: job_lib.Job) -> None:
+        self._hand_ticket_to_nova(job)
+        event.start(self.manager.host, job)
         if self.throttle.closed:
             raise exception.AdmissionClosed(migration_uuid=job.migration.uuid)
-        self._hand_ticket_to_nova(job)
         self.journal.put(record.entry_of(job, 'queued'))
-        event.start(self.manager.host, job)
         self.manager._set_migration_status(job.migration, 'queued')
-        self.throttle.submit(job.request)
+        self._submitting.job = job
+        try:
+            self.throttle.submit(job.request)
+        finally:
+            self._submitting.job = None
 
     def retake(self, job: job_lib.Job) -> None:
         """Put a job that was accepted before at the head of the queue."""
@@ -119,6 +126,7 @@ class Desk:
         """Start an admitted request; called by the controller."""
         job = self.jobs.of_migration(request.migration_uuid)
         assert job is not None  # it leaves the table after the throttle
+        job.has_waited = getattr(self._submitting, 'job', None) is not job
         job.task_key = compat.record_task_start(self.manager, job)
         try:
             self._workers.start(job)
@@ -152,6 +160,8 @@ class Desk:
 
     def _check(self, job: job_lib.Job) -> None:
         self.journal.put(record.entry_of(job, 'preparing'))
+        if not job.has_waited:
+            return
         checks.check(self.manager, job)
         # Nova's table has the record that the job had before.
         if job.instance.uuid in self.manager._waiting_live_migrations:

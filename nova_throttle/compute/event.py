@@ -69,7 +69,8 @@ def finish(job: job_lib.Job) -> None:
             _close(job.event, error)
     except Exception:
         _log(job, 'event')
-    if error is not None and job.migration.status != 'cancelled':
+    aborted = isinstance(error, exception.MigrationAborted)
+    if error and not aborted and job.migration.status != 'cancelled':
         _add_fault(job, error)
 
 

@@ -84,6 +84,8 @@ class Job:
         self.error: BaseException | None = None
         # Whether a callback of Nova's (post or rollback) has succeeded.
         self.called_back = False
+        # False for one that was admitted while it was submitted.
+        self.has_waited = True
         self.accepted_at = timeutils.utcnow(with_timezone=True)
         # How Nova's shutdown knows it.
         self.task_key: Any = None

@@ -36,6 +36,9 @@ from nova_throttle import exception
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
+# What a migration is that somebody will begin, or has begun to prepare.
+_LEFT_OVER = ('queued', 'preparing')
+
 _ATTRIBUTES = [
     'flavor',
     'info_cache',
@@ -89,8 +92,10 @@ class Recovery:
         """
         queued = [e for e in self._entries if e.phase == 'queued']
         # Backwards, each before the one that stood behind it.
-        restored = [self._try(self._restore, e) for e in reversed(queued)]
-        if all(restored) and not self._desk.throttle.closed:
+        for entry in reversed(queued):
+            self._try(self._restore, entry)
+        # Also if one failed: it must not keep the others waiting.
+        if not self._desk.throttle.closed:
             self._desk.throttle.open()
         for entry in list(self._entries):
             if entry.phase != 'queued':
@@ -215,14 +220,17 @@ class Recovery:
             {
                 'source_compute': self._manager.host,
                 'migration_type': 'live-migration',
-                'status': ['queued', 'preparing'],
+                'status': list(_LEFT_OVER),
             },
         )
         for migration in found:
-            if self._is_leftover(migration):
-                self._repair(context, migration)
+            if self._is_unknown(migration):
+                # Read again: it may have ended since the list was made.
+                self._repair(
+                    context, objects.Migration.get_by_id(context, migration.id)
+                )
 
-    def _is_leftover(self, migration: Any) -> bool:
+    def _is_unknown(self, migration: Any) -> bool:
         return (
             self._desk.journal.get(migration.uuid) is None
             and self._desk.jobs.of_migration(migration.uuid) is None
@@ -230,6 +238,8 @@ class Recovery:
         )
 
     def _repair(self, context: Any, migration: Any) -> None:
+        if migration.status not in _LEFT_OVER:
+            return
         error = exception.LeftOver(
             migration_uuid=migration.uuid, status=migration.status
         )

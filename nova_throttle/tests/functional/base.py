@@ -217,14 +217,27 @@ class ThrottleTestCase(
         return self.computes['src'].manager.throttle
 
     def boot(self, count=1, host='src', networks='none'):
-        """Boot servers and wait until they are ACTIVE."""
-        servers = [
-            self.api.post_server(
-                {'server': self._build_server(host=host, networks=networks)}
-            )
-            for _ in range(count)
-        ]
-        return [self._wait_for_state_change(s, 'ACTIVE') for s in servers]
+        """Boot servers and wait until they are ACTIVE.
+
+        Few at a time: on native threads, two locks of Nova's database
+        fixtures wait for each other when many write at once.
+        """
+        servers = []
+        while len(servers) < count:
+            batch = [
+                self.api.post_server(
+                    {
+                        'server': self._build_server(
+                            host=host, networks=networks
+                        )
+                    }
+                )
+                for _ in range(min(4, count - len(servers)))
+            ]
+            servers += [
+                self._wait_for_state_change(s, 'ACTIVE') for s in batch
+            ]
+        return servers
 
     def migrate(self, *servers, host='dest'):
         """Ask for live migrations and wait until the source has them all."""
@@ -238,12 +251,15 @@ class ThrottleTestCase(
 
     def migration(self, server):
         """Return the newest migration record of a server."""
+        return max(self.migrations(server), key=lambda found: found.id)
+
+    def migrations(self, server):
+        """Return all migration records of a server."""
         context = nova_context.get_admin_context()
         with nova_context.target_cell(context, self.cell) as cell_context:
-            found = objects.MigrationList.get_by_filters(
+            return objects.MigrationList.get_by_filters(
                 cell_context, {'instance_uuid': server['id']}
             )
-        return max(found, key=lambda migration: migration.id)
 
     def context_of(self, server):
         """Return the request context of a server's newest migration."""

@@ -44,7 +44,7 @@ _BUSY_SECONDS = 1
 # A row is salvaged from a damaged file when it lies in one piece, so a page
 # has room for a common one; the cost of 4 to 32 kB pages is the same.
 _PRAGMAS = (
-    'page_size = 16384',
+    'page_size = 32768',
     'journal_mode = TRUNCATE',
     'synchronous = FULL',
     'secure_delete = ON',

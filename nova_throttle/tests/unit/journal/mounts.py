@@ -25,6 +25,8 @@ ENTRIES = base.ENTRIES
 
 
 class MountsTestCase(base.DiskTestCase):
+    home = None
+
     def mount(self, *arguments):
         subprocess.run(['mount', *arguments, self.directory], check=True)
 

@@ -76,6 +76,8 @@ class DamageTestCase(base.JournalTestCase):
         for length in range(0, len(self.content), 997):
             survive = [end <= length for _, end in self.spans]
             self.check(self.content[:length], survive)
+            if all(survive) and not self.in_place_of_it():
+                continue  # of an empty page
             (aside,) = self.in_place_of_it()
             aside = os.path.join(self.directory, aside)
             self.assertEqual(length, os.path.getsize(aside))
@@ -86,7 +88,7 @@ class DamageTestCase(base.JournalTestCase):
         last = len(self.content) - 1
         # SQLite's own bytes are a few: at the start of a page.
         place = st.integers(0, last) | st.builds(
-            lambda page, byte: min(page * 16384 + byte, last),
+            lambda page, byte: min(page * 32768 + byte, last),
             st.integers(0, 3),
             st.integers(0, 130),
         )

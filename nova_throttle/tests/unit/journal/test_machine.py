@@ -1,0 +1,146 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A journal is what a dict is, whatever happens between two calls.
+
+JournalMachine drives a journal and a dict side by side with steps that
+hypothesis chooses: it is closed and opened, killed, damaged, deprived of its
+disk. While that fails, a second dict has what a kill would leave.
+"""
+
+import os
+import resource
+import shutil
+import tempfile
+
+import fixtures
+from hypothesis import stateful
+from hypothesis import strategies as st
+
+from nova_throttle import journal as journal_lib
+from nova_throttle.tests.unit.admission import base as admission
+from nova_throttle.tests.unit.journal import base
+
+names = st.sampled_from('abcdefgh')
+# On one page, on two, on one of its own.
+reasons = st.builds(
+    lambda letter, size: letter * size,
+    st.sampled_from('xyz'),
+    st.sampled_from((1, 2000, 2000, 6000, 20_000)),
+)
+
+
+class JournalMachine(stateful.RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.logs = fixtures.FakeLogger()
+        self.logs.setUp()
+        self.home = tempfile.mkdtemp(dir=base.MEMORY_DISK)
+        self.limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        self.disk_works = True
+        self.model = {}
+        self.on_disk = {}
+        self.lives = 0
+        self.start()
+
+    def teardown(self):
+        self.mend()
+        self.journal.close()
+        shutil.rmtree(self.home)
+        self.logs.cleanUp()
+
+    def start(self):
+        self.directory = os.path.join(self.home, str(self.lives))
+        self.path = os.path.join(self.directory, base.NAME)
+        self.journal = journal_lib.Journal(self.directory, base.HOST)
+        self.journal.open()
+
+    def mend(self):
+        resource.setrlimit(resource.RLIMIT_FSIZE, self.limits)
+
+    def limit(self):
+        size = -1 if self.disk_works else 0
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, self.limits[1]))
+
+    def wrote(self):
+        if self.disk_works:
+            self.on_disk = dict(self.model)
+
+    @stateful.rule(name=names, reason=reasons)
+    def put(self, name, reason):
+        entry = base.make_entry(name, reason=reason)
+        self.journal.put(entry)
+        self.model[entry.migration_uuid] = entry
+        self.wrote()
+
+    @stateful.rule(name=names)
+    def remove(self, name):
+        uuid = base.make_entry(name).migration_uuid
+        self.journal.remove(uuid)
+        self.model.pop(uuid, None)
+        self.wrote()
+
+    @stateful.rule()
+    def close_and_open(self):
+        self.journal.close()
+        self.journal.open()
+
+    @stateful.rule(damaged=st.booleans())
+    def kill(self, damaged):
+        self.mend()
+        self.lives += 1
+        new = os.path.join(self.home, str(self.lives))
+        shutil.copytree(self.directory, new)
+        self.directory = new
+        if damaged:
+            self.damage()
+        self.journal.close()
+        self.limit()
+        self.start()
+        self.model = dict(self.on_disk)
+
+    @stateful.precondition(lambda self: self.disk_works)
+    @stateful.rule()
+    def damage(self):
+        path = os.path.join(self.directory, base.NAME)
+        if os.path.exists(path):
+            with open(path, 'r+b') as file:
+                file.write(bytes(200))
+
+    @stateful.precondition(lambda self: self.disk_works)
+    @stateful.rule()
+    def delete(self):
+        shutil.rmtree(self.directory)
+        self.journal.put(entry := base.make_entry('a'))
+        self.model[entry.migration_uuid] = entry
+        self.wrote()
+
+    @stateful.rule()
+    def the_disk_fails_or_works_again(self):
+        self.disk_works = not self.disk_works
+        self.limit()
+        self.journal.put(entry := base.make_entry('b'))
+        self.model[entry.migration_uuid] = entry
+        self.wrote()
+
+    @stateful.invariant()
+    def agrees_with_the_model(self):
+        assert self.journal.entries() == [*self.model.values()]
+        for uuid, entry in self.model.items():
+            assert self.journal.get(uuid) == entry
+        assert self.journal.durable == self.disk_works
+
+
+JournalMachine.TestCase.settings = admission.settings(
+    30, stateful_step_count=30
+)
+JournalTestCase = JournalMachine.TestCase

@@ -186,14 +186,21 @@ class Controller:
             self._closed = True
 
     def hold(self) -> None:
-        """Accept, but start nothing until opened."""
+        """Accept, also after close(), but start nothing until proceed()."""
         with self._lock:
-            self._held = True
+            self._closed, self._held = False, True
+
+    def proceed(self) -> None:
+        """End a hold; what was closed meanwhile stays closed."""
+        with self._lock:
+            self._held = False
+            admitted = self._admit()
+        self._launch(admitted)
 
     def open(self) -> None:
         """Accept and start, after hold() or close()."""
         with self._lock:
-            self._closed = self._held = False
+            self._closed, self._held = False, False
             admitted = self._admit()
         self._launch(admitted)
 

@@ -29,6 +29,7 @@ from nova_throttle.admission import controller
 from nova_throttle.admission import request as request_lib
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
+from nova_throttle.compute import credentials
 from nova_throttle.compute import event
 from nova_throttle.compute import job as job_lib
 from nova_throttle.compute import leaving
@@ -163,6 +164,8 @@ class Desk:
         if not job.has_waited:
             return
         checks.check(self.manager, job)
+        if job.carried_over:
+            credentials.lend(job.context)
         # Nova's table has the record that the job had before.
         if job.instance.uuid in self.manager._waiting_live_migrations:
             self._hand_ticket_to_nova(job)
@@ -189,16 +192,23 @@ class Desk:
     def _file(self, job: job_lib.Job) -> None:
         """Do what the next migration need not wait for."""
         try:
-            if job.error and job.migration.status not in compat.FINAL_STATUSES:
+            if job.error and not self._is_settled(job):
                 self._fail(job)
-            event.finish(job)
         finally:
+            event.finish(job)
             self._forget(job)
             if not self.leaver.knows(job.migration.uuid):
                 self.journal.remove(job.migration.uuid)
             compat.record_task_end(
                 self.manager, job, failed=job.migration.status != 'completed'
             )
+
+    def _is_settled(self, job: job_lib.Job) -> bool:
+        """Tell whether the record has its end, or will get it."""
+        return (
+            job.migration.status in compat.FINAL_STATUSES
+            or self.leaver.knows(job.migration.uuid)
+        )
 
     def _fail(self, job: job_lib.Job) -> None:
         """Do what Nova does when it is too late to roll back.
@@ -227,9 +237,11 @@ class Desk:
     ) -> None:
         """Take a job out that does not run."""
         job.error = error
-        self.leaver.leave(job, status, error)
-        self._forget(job)
-        event.finish(job)
+        try:
+            self.leaver.leave(job, status, error)
+        finally:
+            self._forget(job)
+            event.finish(job)
 
     def _forget(self, job: job_lib.Job) -> None:
         self.jobs.remove(job)

@@ -87,6 +87,8 @@ class Job:
         # False for one that was admitted while it was submitted.
         self.has_waited = True
         self.accepted_at = timeutils.utcnow(with_timezone=True)
+        # Whether it was accepted before a restart: it has no user's token.
+        self.carried_over = False
         # How Nova's shutdown knows it.
         self.task_key: Any = None
         # The open event of the instance action.

@@ -58,6 +58,8 @@ class _Departure:
     status: str
     delay: float = RETRY_FIRST
     due: float = 0.0
+    # Two threads must not clean up after the same job at once.
+    busy: bool = False
 
 
 class Leaver:
@@ -107,19 +109,34 @@ class Leaver:
 
     def attempt(self, job: job_lib.Job, status: str) -> bool:
         """Clean up after a job that leaves; see leave()."""
-        uuid = job.migration.uuid
         with self._lock:
             departure = self._departures.setdefault(
-                uuid, _Departure(job, status)
+                job.migration.uuid, _Departure(job, status)
             )
-        if not _clean(self._manager, job, status):
-            departure.due = time.monotonic() + departure.delay
-            departure.delay = min(2 * departure.delay, RETRY_LAST)
-            return False
+        return self._try(departure)
+
+    def _try(self, departure: _Departure) -> bool:
+        uuid = departure.job.migration.uuid
         with self._lock:
-            del self._departures[uuid]
-        self._journal.remove(uuid)
-        return True
+            over = self._departures.get(uuid) is not departure
+            if over or departure.busy:
+                return over
+            departure.busy = True
+        done = self._clean_and_forget(departure)
+        with self._lock:
+            departure.busy = False
+            if done:
+                del self._departures[uuid]
+            else:
+                departure.due = time.monotonic() + departure.delay
+                departure.delay = min(2 * departure.delay, RETRY_LAST)
+        return done
+
+    def _clean_and_forget(self, departure: _Departure) -> bool:
+        job = departure.job
+        return _clean(self._manager, job, departure.status) and _succeeds(
+            job, lambda: self._journal.remove(job.migration.uuid)
+        )
 
     def knows(self, migration_uuid: str) -> bool:
         """Tell whether a job is leaving."""
@@ -131,15 +148,21 @@ class Leaver:
             departures = list(self._departures.values())
         for departure in departures:
             if time.monotonic() >= departure.due:
-                self.attempt(departure.job, departure.status)
+                self._try(departure)
 
 
 def _clean(manager: Any, job: job_lib.Job, status: str) -> bool:
     if not _succeeds(job, lambda: _find(job)):
         return False
     # All are tried, whatever fails.
-    results = [_succeeds(job, step) for step in _steps(manager, job, status)]
-    return all(results)
+    given_back = [
+        _succeeds(job, step) for step in _steps(manager, job, status)
+    ]
+    # Last, and only then: until they are settled nobody can ask again, and
+    # so another attempt can't meet a newer migration of the instance.
+    return all(given_back) and _succeeds(
+        job, lambda: _settle(manager, job, status)
+    )
 
 
 def _succeeds(job: job_lib.Job, step: Callable[[], object]) -> bool:
@@ -167,7 +190,6 @@ def _steps(
         if job.may_be_prepared:
             yield lambda: _roll_back(manager, job, status)
         yield from _own_steps(manager, job)
-    yield lambda: _settle_migration(job, status)
 
 
 def _own_steps(
@@ -182,7 +204,6 @@ def _own_steps(
     )
     if _has_claim(job.requested_data):
         yield lambda: _drop_claim(manager, job)
-    yield lambda: _settle_instance(job.found_instance)
 
 
 def _find(job: job_lib.Job) -> None:
@@ -253,6 +274,13 @@ def _drop_claim(manager: Any, job: job_lib.Job) -> None:
         manager.compute_rpcapi.drop_move_claim_at_destination(
             job.context, job.instance, job.dest
         )
+
+
+def _settle(manager: Any, job: job_lib.Job, status: str) -> None:
+    instance = job.found_instance
+    if instance is not None and instance.host == manager.host:
+        _settle_instance(instance)
+    _settle_migration(job, status)
 
 
 def _settle_instance(instance: Any) -> None:

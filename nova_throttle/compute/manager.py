@@ -45,6 +45,15 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self._recovery = recovery.Recovery(self._desk)
         self._chores = chores.Chores(self._look)
         self.additional_endpoints.append(rpcapi.ThrottleEndpoint(self))
+        # Here, in the main thread, it ends the process in either mode.
+        self._open_journal()
+
+    def _open_journal(self) -> None:
+        try:
+            self._desk.journal.open()
+        except exception.JournalLocked as error:
+            LOG.critical('nova-throttle: %s; nova-compute stops', error)
+            sys.exit(1)
 
     @property
     def throttle(self) -> controller.Controller:
@@ -55,11 +64,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def init_host(self, service_ref: Any) -> None:
         """Start the host; a manager that was stopped may start again."""
-        try:
-            self._desk.journal.open()
-        except exception.JournalLocked as error:
-            LOG.critical('nova-throttle: %s; nova-compute stops', error)
-            sys.exit(1)
+        self._open_journal()
         self._recovery.begin()
         super().init_host(service_ref)
 
@@ -104,7 +109,10 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self._recovery.carry_on()
         self._desk.leaver.retry()
         self._desk.find_lost_owners(context)
-        self._recovery.find_leftovers(context)
+        self._desk.journal.sync()
+        # Without a journal that was read, nobody knows what is left over.
+        if self._desk.journal.durable:
+            self._recovery.find_leftovers(context)
 
     # A live migration
 

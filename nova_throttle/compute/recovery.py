@@ -19,6 +19,7 @@ it is known to be over.
 
 from typing import Any
 
+from nova.compute import manager as nova_manager
 from nova.compute import task_states
 import nova.conf
 from nova import exception as nova_exception
@@ -26,6 +27,8 @@ from nova import objects
 from oslo_log import log as logging
 
 from nova_throttle.admission import request as request_lib
+from nova_throttle.compute import compat
+from nova_throttle.compute import credentials
 from nova_throttle.compute import desk as desk_lib
 from nova_throttle.compute import event
 from nova_throttle.compute import job as job_lib
@@ -64,14 +67,13 @@ class Recovery:
 
     def begin(self) -> None:
         """Take what was in progress as owners, before anything starts."""
+        self._desk.throttle.hold()
         known = self._desk.jobs.of_migration
         self._entries = [
             entry
             for entry in self._desk.journal.entries()
             if known(entry.migration_uuid) is None
         ]
-        if self._entries:
-            self._desk.throttle.hold()
         for entry in self._entries:
             if entry.phase in ('preparing', 'running'):
                 self._desk.throttle.adopt(_request(entry))
@@ -79,7 +81,7 @@ class Recovery:
     def open_if_nothing_is_left(self) -> None:
         """Let requests start at once where there is no queue to restore."""
         if not self._entries:
-            self._desk.throttle.open()
+            self._desk.throttle.proceed()
 
     def will_deal_with(self, instance_uuid: str) -> bool:
         """Tell whether an instance in migration is ours to mend."""
@@ -95,9 +97,8 @@ class Recovery:
         for entry in reversed(queued):
             self._try(self._restore, entry)
         # Also if one failed: it must not keep the others waiting.
-        if not self._desk.throttle.closed:
-            self._desk.throttle.open()
-        for entry in list(self._entries):
+        self._desk.throttle.proceed()
+        for entry in reversed(self._entries[:]):
             if entry.phase != 'queued':
                 self._try(self._resume, entry)
 
@@ -128,6 +129,7 @@ class Recovery:
             priority=entry.priority,
         )
         job.accepted_at = entry.accepted_at
+        job.carried_over = True
         event.resume(self._manager.host, job)
         return job
 
@@ -136,6 +138,15 @@ class Recovery:
         job = self._job(entry)
         if CONF.nova_throttle.on_restart == 'cancel':
             self._desk.leave(job, 'cancelled', exception.CancelledByRestart())
+        elif job.migration.status in compat.FINAL_STATUSES:
+            self._desk.leave(
+                job,
+                'error',
+                exception.MigrationNotQueued(
+                    migration_uuid=job.migration.uuid,
+                    status=job.migration.status,
+                ),
+            )
         else:
             self._go_on(entry, job)
 
@@ -151,6 +162,7 @@ class Recovery:
     def _resume(self, entry: Any) -> None:
         """Deal with what was interrupted in one of the later phases."""
         job = self._job(entry)
+        credentials.lend(job.context)
         if entry.prepared:
             job.source_bdms = record.source_bdms_of(
                 self._manager, job.context, entry
@@ -178,6 +190,7 @@ class Recovery:
             'host' not in instance
             or instance.host != self._manager.host
             or instance.task_state != task_states.MIGRATING
+            or job.migration.status in compat.FINAL_STATUSES
         )
 
     def _unprepare(self, entry: Any, job: job_lib.Job) -> bool:
@@ -191,11 +204,21 @@ class Recovery:
             self._complete(job)
             return
         end = getattr(self._manager.driver, 'end_live_migration', None)
-        if end is not None and end(job.instance) == 'completed':
+        if end is None:
+            self._leave_to_nova(job)
+        elif end(job.instance) == 'completed':
             self._desk.complete(job)
             self._complete(job)
         else:
             self._end(job, 'error', exception.Interrupted(phase='ran'))
+
+    def _leave_to_nova(self, job: job_lib.Job) -> None:
+        """Do what Nova does at its start: it can't ask this driver either."""
+        nova_manager.ComputeManager._reset_live_migration(
+            self._manager, job.context, job.instance
+        )
+        job.error = exception.Interrupted(phase='ran')
+        self._close(job)
 
     def _complete(self, job: job_lib.Job) -> None:
         """Close what completed: the server is on its destination."""
@@ -205,6 +228,9 @@ class Recovery:
         self._manager._delete_allocation_after_move(
             job.context, job.instance, job.migration
         )
+        self._close(job)
+
+    def _close(self, job: job_lib.Job) -> None:
         event.finish(job)
         self._desk.journal.remove(job.migration.uuid)
         self._desk.throttle.finish(job.migration.uuid)

@@ -35,6 +35,18 @@ class HoldTestCase(base.CoreTestCase):
         self.throttle.open()
         self.assertEqual(['a'], self.started)
 
+    def test_proceed_starts_what_waits(self):
+        self.submit('a', 'source')
+        self.throttle.proceed()
+        self.assertEqual(['a'], self.started)
+
+    def test_proceed_does_not_open_what_was_closed_meanwhile(self):
+        self.submit('a', 'source')
+        self.throttle.close()
+        self.throttle.proceed()
+        self.assertEqual([], self.started)
+        self.assertTrue(self.throttle.closed)
+
     def test_what_is_restored_goes_before_what_came_meanwhile(self):
         self.submit('new', 'source')
         for name in ('second', 'first'):

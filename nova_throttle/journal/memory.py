@@ -78,11 +78,9 @@ class Memory:
             uuid = row.migration_uuid
             if uuid not in self._removed:
                 known = self.find(uuid) or row
-                place = min(known.position, row.position)
                 self.rows.pop(known.position, None)
-                self._add(
-                    dataclasses.replace(said.get(uuid, row), position=place)
-                )
+                newest = said.get(uuid, row)
+                self._add(dataclasses.replace(newest, position=row.position))
         self.loaded = complete
 
     def differences(self, found: Mapping[int, row_lib.Row]) -> set[int]:

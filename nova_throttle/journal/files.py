@@ -212,12 +212,15 @@ def _judge_header(header: bytes) -> Verdict:
     # https://www.sqlite.org/fileformat.html#the_database_header
     if len(header) < _HEADER_SIZE or not header.startswith(b'SQLite format 3'):
         return Verdict.DAMAGED
-    version, application_id = struct.unpack('>60xI4xI', header[:72])
+    formats, version, application_id = struct.unpack(
+        '>18x2s40xI4xI', header[:72]
+    )
     if application_id != store.APPLICATION_ID or not version:
         return Verdict.DAMAGED
     if version > store.SCHEMA_VERSION:
         return Verdict.NEWER
-    return Verdict.OURS
+    # A file of an unheard format SQLite reads and never writes.
+    return Verdict.OURS if formats == b'\1\1' else Verdict.DAMAGED
 
 
 def _free(path: str, verdict: Verdict) -> str:

@@ -117,6 +117,13 @@ class DamageTestCase(base.JournalTestCase):
             [e <= start or end <= s for s, e in self.spans],
         )
 
+    def test_a_format_that_is_read_only_to_sqlite(self):
+        for where in (18, 19):
+            for value in (2, 3):
+                content = bytearray(self.content)
+                content[where] = value
+                self.check(content, [True] * len(ENTRIES))
+
     def test_rows_larger_than_a_page_survive_too(self):
         large = base.make_entry('large', reason='x' * 100_000)
         self.open_journal(large).close()

@@ -97,11 +97,9 @@ class KillTestCase(base.JournalTestCase):
 
     def instants(self, stops):
         """Return when to kill: (stop, whether in the middle of a write)."""
-        numbers = [stop and stop[0] for stop in stops]
+        calls = [stop and stop[0] for stop in stops]
         found = [(stop, False) for stop in range(len(stops))]
-        found += [
-            (n, True) for n, call in enumerate(numbers) if call == PWRITE
-        ]
+        found += [(n, True) for n, call in enumerate(calls) if call == PWRITE]
         if os.environ.get('OS_THROTTLE_KILL_ALL') == '1':
             return found
         sample = [each for each in found if calls[each[0]] in CHANGES]

@@ -155,13 +155,14 @@ class ThrottleTestCase(
     """Two hosts, ``src`` and ``dest``, with nova-throttle.
 
     ``limit`` is ``max_concurrent_live_migrations``; ``options`` are those
-    of [nova_throttle].
+    of [nova_throttle]. Nova is plain if it is not ``throttled``.
     """
 
     microversion = '2.74'
     ADMIN_API = True
 
     limit = 1
+    throttled = True
     options: dict = {}
     hosts = ('src', 'dest')
 
@@ -170,7 +171,8 @@ class ThrottleTestCase(
         self.flags(max_concurrent_live_migrations=self.limit)
         for resource in ('instances', 'cores', 'ram'):
             self.flags(group='quota', **{resource: -1})
-        self.useFixture(fixture.ThrottleFixture(**self.options))
+        if self.throttled:
+            self.useFixture(fixture.ThrottleFixture(**self.options))
         for host in self.hosts:
             self.start_compute(hostname=host)
         self.src = self.computes['src']
@@ -200,6 +202,9 @@ class ThrottleTestCase(
 
     def _end_migrations(self):
         self.guests.release_all()
+        if not self.throttled:
+            self.wait_for(lambda: not self.guests.running)
+            return
         for compute in self.computes.values():
             throttle = compute.manager.throttle
             self.wait_for(
@@ -242,12 +247,16 @@ class ThrottleTestCase(
     def migrate(self, *servers, host='dest'):
         """Ask for live migrations and wait until the source has them all."""
         for server in servers:
-            self.api.post_server_action(
-                server['id'],
-                {'os-migrateLive': {'host': host, 'block_migration': 'auto'}},
-            )
+            self.ask_for_migration(server, host)
         for server in servers:
             self.wait_status(server, 'queued', 'preparing', 'running')
+
+    def ask_for_migration(self, server, host='dest'):
+        """Ask for a live migration; returns when its RPC handler does."""
+        self.api.post_server_action(
+            server['id'],
+            {'os-migrateLive': {'host': host, 'block_migration': 'auto'}},
+        )
 
     def migration(self, server):
         """Return the newest migration record of a server."""

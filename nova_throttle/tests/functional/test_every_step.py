@@ -1,0 +1,238 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A migration may fail at every step, and nothing is stuck or leaked.
+
+One migration is recorded; then, for each call that it made, another one is
+run in which exactly that call fails: it is refused, or, for what another
+process does, its answer is lost. The same is done with a migration whose
+preparation fails and with one that libvirt fails, so that each step of the
+rollback fails too.
+
+Every n-th step is tried, always the same ones. With ``OS_EVERY_STEP=all``
+all are: ``tox -e every-step`` does that.
+"""
+
+import contextlib
+import os
+
+from nova_throttle.compute import compat
+from nova_throttle.tests.functional import base
+from nova_throttle.tests.functional import steps as steps_lib
+
+# Of how many steps one is tried, unless all are.
+SAMPLE = 16
+
+# Migrations that are queued at once, one step failing in each.
+BATCH = 8
+
+
+class EveryStepTestCase(base.ThrottleTestCase):
+    # Steps that fail in each migration, by kind and name.
+    broken = ()
+
+    def setUp(self):
+        super().setUp()
+        self.steps = self.useFixture(
+            steps_lib.Steps(self.src, self._check_limit)
+        )
+        self.most_owners = 0
+        self._spare = []
+
+    def _check_limit(self):
+        self.most_owners = max(self.most_owners, len(self.owners()))
+
+    # The servers
+
+    def take_server(self):
+        """Return a server with a port that is ACTIVE on the source."""
+        if self._spare:
+            return self._spare.pop()
+        port = self.neutron.create_port({'port': self.neutron.port_2})['port']
+        return self.boot(1, networks=[{'port': port['id']}])[0]
+
+    def give_back(self, server):
+        """Keep a server for another migration, if it can have one."""
+        found = self.api.get_server(server['id'])
+        place = found['status'], found['OS-EXT-SRV-ATTR:host']
+        if place == ('ACTIVE', 'src'):
+            self._spare.append(server)
+        else:
+            self._delete_server(server)
+
+    # A migration
+
+    def start(self, server, faults=None):
+        self.steps.arm(server, faults)
+        self.guests.hold(server)
+        self.ask_for_migration(server)
+
+    def let_go(self, *servers):
+        self.guests.release(*servers)
+
+    def wait_over(self, server):
+        """Wait for the end, with nothing kept that can be waited for."""
+        desk = self.src.manager._desk
+        uuid = self.migration(server).uuid
+        self.wait_for(
+            lambda: (
+                desk.jobs.of_migration(uuid) is None
+                and any(s.role != 'handler' for s in self.steps.made(server))
+                or desk.leaver.knows(uuid)
+                or self.status(server) in compat.FINAL_STATUSES
+            )
+        )
+        self.wait_for(lambda: self._is_out(uuid), lambda: f'{uuid} is stuck')
+
+    def _is_out(self, uuid):
+        """Tell whether a migration is out of every table of ours."""
+        desk = self.src.manager._desk
+        for departure in list(desk.leaver._departures.values()):
+            departure.due = 0
+        desk.leaver.retry()
+        return (
+            desk.jobs.of_migration(uuid) is None
+            and desk.journal.get(uuid) is None
+            and uuid not in self.owners()
+            and not desk.leaver.knows(uuid)
+        )
+
+    # What must be true of it
+
+    def assert_clean(self, server, step, fault):
+        """Check that nothing is stuck, wherever the server is now."""
+        self.wait_over(server)
+        self.assertIn(step, self.steps.made(server))
+        self.assertIn(self.status(server), compat.FINAL_STATUSES)
+        found = self.api.get_server(server['id'])
+        self.assertIsNone(found['OS-EXT-STS:task_state'])
+        self.assertNotIn(
+            server['id'], self.src.manager._waiting_live_migrations
+        )
+        if self.status(server) == 'completed':
+            self.assert_on(server, 'dest')
+        elif not self.entered_driver(server):
+            self.assert_left(server, self.status(server), event=False)
+        if 'InstanceActionEvent' not in step.name:
+            self.assert_event(server)
+
+    def assert_event(self, server):
+        completed = self.status(server) == 'completed'
+        wanted = ('Success',) if completed else ('Success', 'Error')
+        self.wait_for(
+            lambda: self._event(server) in wanted,
+            lambda: f'the event says {self._event(server)}',
+        )
+
+    def entered_driver(self, server):
+        made = self.steps.made(server)
+        return any(
+            (step.kind, step.name) == ('driver', 'live_migration')
+            for step in made
+        )
+
+    # All steps
+
+    def record(self):
+        """Return the steps of one migration in which no other fails."""
+        server = self.take_server()
+        with self.queued_behind_another():
+            self.start(server, self.faults())
+        self.let_go(server)
+        self.wait_over(server)
+        self.assertEqual(self.ends_as, self.status(server))
+        made = self.steps.made(server)
+        self.give_back(server)
+        return made
+
+    @contextlib.contextmanager
+    def queued_behind_another(self):
+        """Keep the slot while others are asked for; then let it go."""
+        first = self.take_server()
+        self.start(first)
+        self.guests.wait_running(first)
+        yield
+        self.guests.release(first)
+        self.wait_status(first, 'completed')
+        self.wait_over(first)
+        self.give_back(first)
+
+    def faults(self):
+        """Return the faults that every migration of this test has."""
+        return {}
+
+    def cases(self):
+        made = [step for step in self.record() if step not in self.faults()]
+        cases = [(step, steps_lib.REFUSED) for step in made]
+        cases += [(s, steps_lib.LOST) for s in made if s.is_remote]
+        if os.environ.get('OS_EVERY_STEP') == 'all':
+            return cases
+        return cases[self.offset :: SAMPLE]
+
+    ends_as = 'completed'
+    offset = 0
+
+    def test_every_step(self):
+        cases = self.cases()
+        self.assertTrue(cases)
+        wrong = []
+        for first in range(0, len(cases), BATCH):
+            wrong += self.try_batch(cases[first : first + BATCH])
+        self.assertEqual('', '\n'.join(wrong))
+        self.assertEqual(self.limit, self.most_owners)
+        self.assertEqual(1, self.guests.most_running)
+
+    def try_batch(self, cases):
+        """Queue migrations that fail, and one behind that does not."""
+        servers = [self.take_server() for _ in cases]
+        healthy = self.take_server()
+        with self.queued_behind_another():
+            for server, (step, fault) in zip(servers, cases, strict=True):
+                self.start(server, {**self.faults(), step: fault})
+            self.start(healthy)
+        self.guests.release(healthy)
+        self.let_go(*servers)
+        wrong = []
+        for server, case in zip(servers, cases, strict=True):
+            wrong += self.problems(server, *case)
+            self.give_back(server)
+        self.wait_status(healthy, 'completed')
+        self.wait_over(healthy)
+        self.give_back(healthy)
+        return wrong
+
+    def problems(self, server, step, fault):
+        """Return what is wrong after a step failed; nothing, one hopes."""
+        try:
+            self.assert_clean(server, step, fault)
+        except AssertionError as error:
+            return [f'{step} ({fault}): {error}']
+        return []
+
+
+class PreparationFailsTestCase(EveryStepTestCase):
+    """Nova rolls back, and a step of that fails too."""
+
+    ends_as = 'failed'
+
+    def faults(self):
+        step = steps_lib.Step('worker', 'rpc', 'pre_live_migration', 0)
+        return {step: steps_lib.REFUSED}
+
+
+class LibvirtFailsTestCase(EveryStepTestCase):
+    """The driver rolls back, and a step of that fails too."""
+
+    ends_as = 'failed'
+
+    def let_go(self, *servers):
+        self.guests.fail(*servers)

@@ -14,6 +14,7 @@
 
 import threading
 
+from nova.cmd import manage
 from nova import context as nova_context
 from nova import objects
 
@@ -154,6 +155,20 @@ class CancelOnRestartTestCase(RestartTestCase):
         for server in (b, c):
             self.assert_left(server, 'cancelled')
         self.assert_left(a, 'error')
+
+    def test_nothing_is_in_an_operators_way(self):
+        servers = self.queue_three()
+        self.kill_and_start()
+        self.assert_left(servers[0], 'error')
+        for server in servers[1:]:
+            self.assert_left(server, 'cancelled')
+        # What nova-manage placement audit runs; 0 is: no orphans.
+        self.assertEqual(0, manage.PlacementCommands().audit())
+        for server in servers:
+            self._delete_server(server)
+        service = self.src.service_ref.uuid
+        self.src.stop()
+        self.api.api_delete(f'/os-services/{service}')
 
     def test_what_was_preparing_leaves(self):
         _kill_while_preparing(self)
@@ -400,12 +415,18 @@ class CleanUpRetryTestCase(RestartTestCase):
 
         setattr(target, name, fail)
         self.abort(self.b)
-        self.assertIsNotNone(self._journaled(self.b))
+        self.assert_leaving()
         self.retry()
-        self.assertIsNotNone(self._journaled(self.b))
+        self.assert_leaving()
         setattr(target, name, original)
         self.retry()
         self.assert_left(self.b, 'cancelled')
+
+    def assert_leaving(self):
+        """Until all is given back, nobody can migrate the server again."""
+        self.assertIsNotNone(self._journaled(self.b))
+        server = self.api.get_server(self.b['id'])
+        self.assertEqual('migrating', server['OS-EXT-STS:task_state'])
 
     def test_placement(self):
         self.assert_retried(

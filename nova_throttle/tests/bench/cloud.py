@@ -79,6 +79,8 @@ class Cloud(libvirt_base.ServersTestBase):
         self.flags(max_concurrent_live_migrations=1)
         if self._ours:
             self.useFixture(fixture.ThrottleFixture())
+        # Looked at before a request that waited starts.
+        self.start_compute(hostname='dest')
         self.start_compute(hostname='src')
         self.manager = self.computes['src'].manager
         self._rpcapi = rpcapi.ComputeAPI()

@@ -18,7 +18,6 @@ to the next request under the lock; once closed, nothing starts.
 
 from collections.abc import Callable
 from collections.abc import Mapping
-from concurrent import futures
 import functools
 import threading
 import time
@@ -251,7 +250,7 @@ class Controller:
     ) -> None:
         uuid = request.migration_uuid
         known = self._running.get(uuid) is not before or uuid in self._queue
-        if known or _is_used(request.ticket):
+        if known or request_lib.is_used(request.ticket):
             raise exception.DuplicateRequest(migration_uuid=uuid)
         for gate in request.gates:
             if gate not in self._gates:
@@ -269,7 +268,7 @@ class Controller:
         self, request: Request, first: bool = False
     ) -> Request | None:
         if request.ticket.cancelled():
-            _wake_waiters(request.ticket)
+            request_lib.wake_waiters(request.ticket)
             return None
         self._queue.add(request, self._clock(), first=first)
         return self._admit()
@@ -369,18 +368,6 @@ class Controller:
             # Who waits for a set of futures is woken by this alone.
             request.ticket.set_running_or_notify_cancel()
         self._launch(admitted)
-
-
-def _is_used(ticket: 'futures.Future[None]') -> bool:
-    """Tell whether a request with this ticket has been admitted."""
-    return ticket.running() or (ticket.done() and not ticket.cancelled())
-
-
-def _wake_waiters(ticket: 'futures.Future[None]') -> None:
-    """Tell who waits for a set of futures that this one was cancelled."""
-    # It may be told once only, and this is how to see whether it was.
-    if ticket not in futures.wait([ticket], timeout=0).done:
-        ticket.set_running_or_notify_cancel()
 
 
 def _waits(

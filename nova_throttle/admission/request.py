@@ -49,3 +49,15 @@ class Request:
     def __post_init__(self) -> None:
         # A gate that is named twice is still one slot.
         object.__setattr__(self, 'gates', tuple(dict.fromkeys(self.gates)))
+
+
+def is_used(ticket: 'futures.Future[None]') -> bool:
+    """Tell whether a request with this ticket has been admitted."""
+    return ticket.running() or (ticket.done() and not ticket.cancelled())
+
+
+def wake_waiters(ticket: 'futures.Future[None]') -> None:
+    """Tell who waits for a set of futures that this one was cancelled."""
+    # It may be told once only, and this is how to see whether it was.
+    if ticket not in futures.wait([ticket], timeout=0).done:
+        ticket.set_running_or_notify_cancel()

@@ -321,8 +321,8 @@ class LeftoverTestCase(RestartTestCase):
         self.assertEqual('queued', self.status(b))
 
 
-class StaleRequestTestCase(RestartTestCase):
-    """What a request is about has changed while it was queued."""
+class QueuedTestCase(RestartTestCase):
+    """``a`` runs, and ``b``, which has a port, is queued behind it."""
 
     def setUp(self):
         super().setUp()
@@ -332,6 +332,10 @@ class StaleRequestTestCase(RestartTestCase):
         self.migrate(self.a)
         self.guests.wait_running(self.a)
         self.migrate(self.b)
+
+
+class StaleRequestTestCase(QueuedTestCase):
+    """What a request is about has changed while it was queued."""
 
     def go_on(self):
         self.guests.release(self.a)
@@ -389,17 +393,8 @@ class StaleRequestTestCase(RestartTestCase):
         self.assert_left(self.b, 'error')
 
 
-class CleanUpRetryTestCase(RestartTestCase):
+class CleanUpRetryTestCase(QueuedTestCase):
     """Another service is down while a request leaves."""
-
-    def setUp(self):
-        super().setUp()
-        self.a = self.boot(1)[0]
-        self.b = self.boot_with_port()
-        self.guests.hold(self.a)
-        self.migrate(self.a)
-        self.guests.wait_running(self.a)
-        self.migrate(self.b)
 
     def retry(self):
         leaver = self.src.manager._desk.leaver

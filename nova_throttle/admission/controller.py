@@ -17,16 +17,19 @@ to the next request under the lock; once closed, nothing starts.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 import functools
+import math
 import threading
 import time
-import types
 
+from nova_throttle.admission import consent as consent_lib
 from nova_throttle.admission import limiter
 from nova_throttle.admission import queue
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.admission import view
 from nova_throttle import exception
 
 Request = request_lib.Request
@@ -47,7 +50,10 @@ class Controller:
     :param start: called with each admitted request, without a lock held,
         in the thread that made room for it. It must return soon. If it
         raises, the slots are released and the ticket gets the exception.
+    :param consents: who asks other hosts for their consent; nobody's is
+        needed without one.
     :param patience: see the queue.
+    :param by_arrival: see the queue.
     :param clock: seconds, monotonic.
     :raises InvalidLimit: if a limit is negative.
     """
@@ -57,18 +63,22 @@ class Controller:
         gates: Mapping[str, int],
         start: Callable[[Request], None],
         *,
+        consents: consent_lib.Consents | None = None,
         patience: int = queue.PATIENCE,
+        by_arrival: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._gates = {n: limiter.Limiter(n, s) for n, s in gates.items()}
         self._start = start
         self._clock = clock
-        self._queue = queue.WaitQueue(patience)
+        self._queue = queue.WaitQueue(patience, by_arrival)
         self._running: dict[str, Request] = {}
         self._closed = False
         self._held = False
         self._lock = threading.Lock()
         self._thread = threading.local()
+        self._consents = consents or consent_lib.Consents()
+        self._consents.bind(self, self._lock)
 
     def __repr__(self) -> str:
         state = 'closed' if self._closed else 'open'
@@ -131,6 +141,8 @@ class Controller:
             for gate in request.gates:
                 self._gates[gate].adopt(request.migration_uuid)
             self._running[request.migration_uuid] = request
+            self._consents.adopted(request)
+        self._consents.flush()
 
     def cancel(self, migration_uuid: str) -> bool:
         """Take a request out of the queue.
@@ -162,6 +174,35 @@ class Controller:
                 self._punch(request, error)
         return request is not None
 
+    def offer(self, migration_uuid: str, keep: bool = False) -> bool:
+        """Start a request that another host has a slot for, or decline.
+
+        :param keep: that host keeps the slot: take it in any case, and
+            start as soon as this host has room.
+        :returns: whether the slot was taken.
+        """
+        with self._lock:
+            waiting = self._queue.get(migration_uuid)
+            if waiting is None or self._closed or self._held:
+                return False
+            if not self._queue.may_start(waiting, self._room):
+                if keep:
+                    self._queue.consent(migration_uuid)
+                return keep
+            request = waiting.request
+            taken = self._take(request)
+            self._refresh()
+        self._launch(request if taken else None)
+        return taken
+
+    def consent(self, migration_uuids: Iterable[str]) -> None:
+        """Note that requests need no other host's consent any more."""
+        with self._lock:
+            for uuid in migration_uuids:
+                self._queue.consent(uuid)
+            admitted = self._admit()
+        self._launch(admitted)
+
     def resize(self, gate: str, limit: int) -> None:
         """Change a gate's limit, at once.
 
@@ -183,6 +224,9 @@ class Controller:
         """Start nothing and accept nothing from now on."""
         with self._lock:
             self._closed = True
+            for uuid in self._consents.retreat():
+                self._queue.consent(uuid, False)
+        self._consents.flush()
 
     def hold(self) -> None:
         """Accept, also after close(), but start nothing until proceed()."""
@@ -196,13 +240,6 @@ class Controller:
             admitted = self._admit()
         self._launch(admitted)
 
-    def open(self) -> None:
-        """Accept and start, after hold() or close()."""
-        with self._lock:
-            self._closed, self._held = False, False
-            admitted = self._admit()
-        self._launch(admitted)
-
     def waiting(self) -> tuple[Request, ...]:
         """Return the queued requests in their order."""
         with self._lock:
@@ -211,29 +248,19 @@ class Controller:
     def snapshot(self) -> snapshot_lib.Snapshot:
         """Return what is true at this instant, as a frozen value."""
         with self._lock:
-            gates = {
-                name: snapshot_lib.GateState(name, gate.limit, gate.owners)
-                for name, gate in self._gates.items()
-            }
-            reserved = self._queue.reservations(self._room)
-            queued = list(self._queue)
-            stands_still = self._stands_still()
-            closed, now = self._closed, self._clock()
-        entries = tuple(
-            snapshot_lib.QueueEntry(
-                migration_uuid=waiting.request.migration_uuid,
-                instance_uuid=waiting.request.instance_uuid,
-                destination=waiting.request.destination,
-                priority=waiting.priority,
-                position=position,
-                seconds_waited=now - waiting.since,
-                waits_for=stands_still or _waits(waiting, gates, reserved),
+            look = view.Look(
+                gates={
+                    name: snapshot_lib.GateState(name, gate.limit, gate.owners)
+                    for name, gate in self._gates.items()
+                },
+                reserved=self._queue.reservations(self._room),
+                queued=list(self._queue),
+                consents=self._consents.waits(),
+                closed=self._closed,
+                held=self._held,
+                now=self._clock(),
             )
-            for position, waiting in enumerate(queued, 1)
-        )
-        return snapshot_lib.Snapshot(
-            types.MappingProxyType(gates), entries, closed
-        )
+        return view.snapshot(look)
 
     # The caller of each method from here to the next such line holds the
     # lock.
@@ -256,25 +283,34 @@ class Controller:
             if gate not in self._gates:
                 raise exception.UnknownGate(gate=gate)
 
-    def _stands_still(self) -> tuple[snapshot_lib.Wait, ...]:
-        """Say why nothing at all starts, if so."""
-        if self._closed:
-            return (snapshot_lib.Wait(snapshot_lib.WaitReason.STOPPING),)
-        if self._held:
-            return (snapshot_lib.Wait(snapshot_lib.WaitReason.STARTING),)
-        return ()
-
     def _enqueue(
         self, request: Request, first: bool = False
     ) -> Request | None:
         if request.ticket.cancelled():
             request_lib.wake_waiters(request.ticket)
             return None
-        self._queue.add(request, self._clock(), first=first)
+        waiting = self._queue.add(request, self._clock(), first=first)
+        if request.consent and self._consents.queued(waiting, self._free):
+            self._queue.consent(request.migration_uuid)
         return self._admit()
 
     def _room(self, gate: str) -> float:
         return self._gates[gate].room()
+
+    def _free(self, gates: tuple[str, ...]) -> float:
+        """Tell how many requests could start, if their host consents."""
+        if self._closed or self._held:
+            return 0
+        free = min((self._room(gate) for gate in gates), default=math.inf)
+        if free <= 0:
+            return 0
+        kept = self._queue.reservations(self._room)
+        return free - max(len(kept.get(gate, ())) for gate in gates)
+
+    def _refresh(self) -> None:
+        self._consents.refresh(
+            functools.cache(self._free), self._queue.take_impatient()
+        )
 
     def _admit(self) -> Request | None:
         # From start or a ticket's callback: the loop that called them goes
@@ -293,14 +329,24 @@ class Controller:
             request = self._queue.next(self._room)
             if request is None:
                 break
-            self._queue.remove(request)
-            # The one instant that decides between cancel and admission.
-            if request.ticket.set_running_or_notify_cancel():
-                for gate in request.gates:
-                    self._gates[gate].acquire(request.migration_uuid)
-                self._running[request.migration_uuid] = request
+            if self._take(request):
+                self._refresh()
                 return request
+        self._refresh()
         return None
+
+    def _take(self, request: Request) -> bool:
+        """Make an owner of a request, unless it was cancelled."""
+        self._queue.remove(request)
+        # The one instant that decides between cancel and admission.
+        if not request.ticket.set_running_or_notify_cancel():
+            self._consents.left(request)
+            return False
+        for gate in request.gates:
+            self._gates[gate].acquire(request.migration_uuid)
+        self._running[request.migration_uuid] = request
+        self._consents.started(request)
+        return True
 
     def _release(self, request: Request) -> bool:
         # Not by name: it may have come again, in another request.
@@ -309,6 +355,7 @@ class Controller:
         del self._running[request.migration_uuid]
         for gate in request.gates:
             self._gates[gate].release(request.migration_uuid)
+        self._consents.left(request)
         return True
 
     # The caller of each method from here on must not hold the lock.
@@ -322,8 +369,12 @@ class Controller:
 
     def _launch(self, admitted: Request | None) -> None:
         """Start an admitted request, and then all that can start too."""
-        if admitted is None:
-            return
+        if admitted is not None:
+            self._launch_all(admitted)
+        self._consents.flush()
+
+    def _launch_all(self, first: Request) -> None:
+        admitted: Request | None = first
         killed: BaseException | None = None
         self._thread.launches = True
         try:
@@ -363,28 +414,10 @@ class Controller:
             return
         with self._lock:
             forgotten = self._queue.remove(request)
+            if forgotten:
+                self._consents.left(request)
             admitted = self._admit()
         if forgotten:
             # Who waits for a set of futures is woken by this alone.
             request.ticket.set_running_or_notify_cancel()
         self._launch(admitted)
-
-
-def _waits(
-    waiting: queue.Waiting,
-    gates: Mapping[str, snapshot_lib.GateState],
-    reserved: Mapping[str, list[queue.Waiting]],
-) -> tuple[snapshot_lib.Wait, ...]:
-    """Say what keeps a queued request from starting."""
-    waits = []
-    for name in waiting.request.gates:
-        gate = gates[name]
-        ahead = sum(keeper < waiting for keeper in reserved.get(name, ()))
-        if not gate.limit or gate.limit - len(gate.owners) > ahead:
-            continue
-        if len(gate.owners) >= gate.limit:
-            reason = snapshot_lib.WaitReason.GATE_FULL
-        else:
-            reason = snapshot_lib.WaitReason.RESERVED
-        waits.append(snapshot_lib.Wait(reason, name, gate.limit, gate.owners))
-    return tuple(waits)

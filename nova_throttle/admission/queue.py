@@ -14,7 +14,8 @@
 
 The order is (priority, arrival). A request whose own gates are full is
 passed over, but only so often: then its turn is reserved, so that nobody
-waits for ever.
+waits for ever. A request that needs another host's consent is nobody's next
+until that is given.
 """
 
 from collections.abc import Callable
@@ -30,6 +31,9 @@ from nova_throttle.admission import request as request_lib
 # is reserved. Small: a reservation costs little (see _reserve).
 PATIENCE = 8
 
+# Starts no gate's name.
+_CONSENT_OF = '\0'
+
 _ORDER = operator.attrgetter('priority', 'sequence')
 
 
@@ -43,6 +47,15 @@ class Waiting:
     since: float = dataclasses.field(compare=False)
     overtaken: int = dataclasses.field(default=0, compare=False)
     gone: bool = dataclasses.field(default=False, compare=False)
+    # Whether it needs no consent of another host, or has it.
+    consented: bool = dataclasses.field(default=True, compare=False)
+
+    @property
+    def lane(self) -> tuple[str, ...]:
+        """What it needs: those that need the same stand in one lane."""
+        if self.consented:
+            return self.request.gates
+        return (*self.request.gates, _CONSENT_OF + self.request.consent)
 
 
 # How many slots of a gate are free, by its name.
@@ -88,14 +101,21 @@ class WaitQueue:
 
     :param patience: how often a request may be overtaken before its turn
         is reserved.
+    :param by_arrival: the order is that of the requests' own arrival, not
+        the one in which they are added.
     """
 
-    def __init__(self, patience: int = PATIENCE) -> None:
+    def __init__(
+        self, patience: int = PATIENCE, by_arrival: bool = False
+    ) -> None:
         self._patience = patience
+        self._by_arrival = by_arrival
         self._sequence = itertools.count()
         self._sequence_before = itertools.count(-1, -1)
         self._lanes: dict[tuple[str, ...], _Lane] = {}
         self._waiting: dict[str, Waiting] = {}
+        # Whose patience has come to its end since this was emptied.
+        self._impatient: list[Waiting] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -113,20 +133,51 @@ class WaitQueue:
 
     def add(
         self, request: request_lib.Request, now: float, first: bool = False
-    ) -> None:
+    ) -> Waiting:
         """Put a request behind, or before, all others of its priority.
+
+        One that needs a consent waits for it until consent() is called.
 
         :param request: the request; its migration UUID must be new here.
         :param now: seconds on the caller's monotonic clock.
         :param first: put it before all others.
+        :returns: its place in the order.
         """
-        place = next(self._sequence_before if first else self._sequence)
-        waiting = Waiting(request.priority, place, request, now)
-        self._waiting[request.migration_uuid] = waiting
-        lane = self._lanes.get(request.gates)
+        if self._by_arrival:
+            place = request.arrival
+        else:
+            place = next(self._sequence_before if first else self._sequence)
+        waiting = Waiting(
+            request.priority,
+            place,
+            request,
+            now,
+            consented=not request.consent,
+        )
+        self._line_up(waiting)
+        return waiting
+
+    def consent(self, migration_uuid: str, given: bool = True) -> None:
+        """Note that a request has another host's consent, or lost it."""
+        waiting = self._waiting.get(migration_uuid)
+        if waiting is not None and waiting.consented is not given:
+            self._leave_lane(waiting)
+            # Another item: its old one is still somewhere in the lane.
+            self._line_up(
+                dataclasses.replace(waiting, gone=False, consented=given)
+            )
+
+    def _line_up(self, waiting: Waiting) -> None:
+        self._waiting[waiting.request.migration_uuid] = waiting
+        lane = self._lanes.get(waiting.lane)
         if lane is None:
-            lane = self._lanes[request.gates] = _Lane()
+            lane = self._lanes[waiting.lane] = _Lane()
         lane.add(waiting)
+
+    def _leave_lane(self, waiting: Waiting) -> None:
+        self._lanes[waiting.lane].discard(waiting)
+        if self._lanes[waiting.lane].head() is None:
+            del self._lanes[waiting.lane]
 
     def remove(self, request: request_lib.Request) -> bool:
         """Take a request out.
@@ -139,9 +190,7 @@ class WaitQueue:
         if waiting is None or waiting.request is not request:
             return False
         del self._waiting[request.migration_uuid]
-        self._lanes[request.gates].discard(waiting)
-        if self._lanes[request.gates].head() is None:
-            del self._lanes[request.gates]
+        self._leave_lane(waiting)
         return True
 
     def next(self, room: Room) -> request_lib.Request | None:
@@ -155,13 +204,31 @@ class WaitQueue:
         reserved: Reservations = {}
         passed: list[Waiting] = []
         for waiting in self._heads():
-            gates = waiting.request.gates
-            if all(_is_free(gate, room, reserved) for gate in gates):
-                self._credit(passed, gates)
+            if waiting.consented and _fits(waiting, room, reserved):
+                self._credit(passed, waiting.request.gates)
                 return waiting.request
             passed.append(waiting)
             self._reserve(waiting, room, reserved)
         return None
+
+    def may_start(self, waiting: Waiting, room: Room) -> bool:
+        """Tell whether a request could start if it had its consent.
+
+        If so, whoever stands before it is credited: it is about to.
+        """
+        reserved: Reservations = {}
+        passed = [head for head in self._heads() if head < waiting]
+        for head in passed:
+            self._reserve(head, room, reserved)
+        if not _fits(waiting, room, reserved):
+            return False
+        self._credit(passed, waiting.request.gates)
+        return True
+
+    def take_impatient(self) -> list[Waiting]:
+        """Return who now gets its turn reserved, each once."""
+        impatient, self._impatient = self._impatient, []
+        return impatient
 
     def reservations(self, room: Room) -> Reservations:
         """Tell for whom slots are kept, in their order, by gate."""
@@ -175,11 +242,12 @@ class WaitQueue:
         # By key: a dataclass makes two tuples for each comparison.
         return sorted(filter(None, heads), key=_ORDER)
 
-    @staticmethod
-    def _credit(passed: list[Waiting], gates: tuple[str, ...]) -> None:
+    def _credit(self, passed: list[Waiting], gates: tuple[str, ...]) -> None:
         for waiting in passed:
             if not set(gates).isdisjoint(waiting.request.gates):
                 waiting.overtaken += 1
+                if waiting.overtaken == self._patience:
+                    self._impatient.append(waiting)
 
     def _reserve(
         self, waiting: Waiting, room: Room, reserved: Reservations
@@ -188,15 +256,22 @@ class WaitQueue:
 
         One gate after the other: a slot of the next is kept only once the
         one before it has a slot to spare. So a request for a destination
-        that stays busy does not idle a slot of its source meanwhile.
+        that stays busy does not idle a slot of its source meanwhile. The
+        scarcest of all is the consent of another host.
         """
-        if waiting.overtaken < self._patience:
+        if waiting.overtaken < self._patience or not waiting.consented:
             return
         for gate in waiting.request.gates:
             spare = _is_free(gate, room, reserved)
             reserved.setdefault(gate, []).append(waiting)
             if not spare:
                 return
+
+
+def _fits(waiting: Waiting, room: Room, reserved: Reservations) -> bool:
+    """Tell whether all gates of a request have a slot for it."""
+    gates = waiting.request.gates
+    return all(_is_free(gate, room, reserved) for gate in gates)
 
 
 def _is_free(gate: str, room: Room, reserved: Reservations) -> bool:

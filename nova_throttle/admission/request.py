@@ -32,6 +32,9 @@ class Request:
     :param gates: names of the gates that it needs a slot of, the scarcest
         first: a turn is reserved in this order (see the queue).
     :param priority: smaller starts earlier.
+    :param arrival: its place among the requests of all hosts, smaller is
+        earlier; a destination serves in this order.
+    :param consent: the host whose gate it also needs a slot of, if any.
     :param ticket: pending while the request waits, running from admission
         until its slots are released. ``ticket.cancel()`` returning True
         means that the request never starts.
@@ -42,6 +45,8 @@ class Request:
     destination: str
     gates: tuple[str, ...]
     priority: int = DEFAULT_PRIORITY
+    arrival: int = 0
+    consent: str = ''
     ticket: 'futures.Future[None]' = dataclasses.field(
         default_factory=futures.Future, repr=False
     )

@@ -25,18 +25,32 @@ class WaitReason(str, enum.Enum):
     """Why a request waits: a closed set."""
 
     GATE_FULL = 'gate full'
+    ASKING = 'destination is asked'
+    SILENT = 'destination does not answer'
     RESERVED = 'turn reserved for another'
     STARTING = 'service starts'
     STOPPING = 'service stops'
 
 
+# Nothing is known of the gate then.
+_UNKNOWN = frozenset({WaitReason.ASKING, WaitReason.SILENT})
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class GateState:
-    """One gate: its limit (0 is unlimited) and the owners of its slots."""
+    """One gate: its limit (0 is unlimited) and the owners of its slots.
+
+    :param offered: migration UUIDs that a slot is kept for until their
+        source says whether it takes it.
+    :param waiting: migration UUIDs of other hosts that wait for a slot, in
+        their order.
+    """
 
     name: str
     limit: int
     owners: tuple[str, ...]
+    offered: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,20 +61,29 @@ class Wait:
     :param gate: the gate in question; empty when none is at fault.
     :param limit: slots of that gate; 0 is unlimited.
     :param owners: migration UUIDs in progress there.
+    :param host: whose gate it is, if not this host's.
+    :param place: its place among all that wait there, 1 is next; 0 if that
+        is not known.
     """
 
     reason: WaitReason
     gate: str = ''
     limit: int = 0
     owners: tuple[str, ...] = ()
+    host: str = ''
+    place: int = 0
 
     def __str__(self) -> str:
         if not self.gate:
             return self.reason.value
+        name = ' '.join(filter(None, (self.gate, self.host)))
+        if self.reason in _UNKNOWN:
+            return f'{self.reason.value}: {name}'
         limit = self.limit or 'unlimited'
+        place = f', place {self.place} in its line' if self.place else ''
         return (
-            f'{self.reason.value}: {self.gate} '
-            f'({len(self.owners)} of {limit} in progress)'
+            f'{self.reason.value}: {name} '
+            f'({len(self.owners)} of {limit} in progress{place})'
         )
 
 

@@ -492,7 +492,8 @@ class CloseTestCase(base.CoreTestCase):
 
     def test_open_starts_what_waits(self):
         self.throttle.finish('a')
-        self.throttle.open()
+        self.throttle.hold()
+        self.throttle.proceed()
         self.assertFalse(self.throttle.closed)
         self.assertEqual(['a', 'b'], self.started)
         self.submit('c', 'source')

@@ -329,7 +329,8 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
     @stateful.rule()
     def open(self):
         self.stopping = self.model.closed = False
-        self.throttle.open()
+        self.throttle.hold()
+        self.throttle.proceed()
         self._run_model()
 
     @stateful.precondition(lambda self: self.stopping)

@@ -32,7 +32,8 @@ class HoldTestCase(base.CoreTestCase):
 
     def test_open_starts_what_waits(self):
         self.submit('a', 'source')
-        self.throttle.open()
+        self.throttle.hold()
+        self.throttle.proceed()
         self.assertEqual(['a'], self.started)
 
     def test_proceed_starts_what_waits(self):
@@ -51,14 +52,16 @@ class HoldTestCase(base.CoreTestCase):
         self.submit('new', 'source')
         for name in ('second', 'first'):
             self.throttle.resubmit(base.make_request(name, 'source'))
-        self.throttle.open()
+        self.throttle.hold()
+        self.throttle.proceed()
         self.assertEqual(['first'], self.started)
         self.assertEqual(['second', 'new'], self.queued())
 
     def test_cancelling_works_meanwhile(self):
         request = self.submit('a', 'source')
         self.assertTrue(request.ticket.cancel())
-        self.throttle.open()
+        self.throttle.hold()
+        self.throttle.proceed()
         self.assert_idle()
 
     def test_a_closed_throttle_keeps_what_is_restored(self):

@@ -1,0 +1,393 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The destination's half of the agreement between two hosts.
+
+A slot is given to one request, by an offer that its source takes or declines
+at once, and comes back by what its source says or by facts: never by time
+alone. Who waits is served by priority and arrival, whatever its source.
+"""
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
+import threading
+
+from nova_throttle.admission import controller
+from nova_throttle.admission import guest as guest_lib
+from nova_throttle.admission import peer as peer_lib
+from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.admission import wire
+
+GATE = peer_lib.GATE
+
+Standing = wire.Standing
+
+# Before the first message of a source: its life and serial.
+_NEVER = (0, -1)
+
+_READY = (Standing.READY, Standing.INSISTS)
+
+
+class Incoming:
+    """The gate of one host for live migrations that come to it.
+
+    It gives no slot before proceed() is called.
+
+    :param host: this host.
+    :param incarnation: greater than that of this host's last life.
+    :param limit: slots; 0 is unlimited.
+    :param post: called with a source that a message is due for, without a
+        lock held; it must return at once. What is sent is made by compose()
+        when it is sent.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        incarnation: int,
+        limit: int,
+        post: Callable[[str], None],
+    ) -> None:
+        self._host = host
+        self.incarnation = incarnation
+        self._post = post
+        self._serial = 0
+        # The last message of each source: its life and serial.
+        self._heard: dict[str, tuple[int, int]] = {}
+        self._guests: dict[str, guest_lib.Guest] = {}
+        self._gate = controller.Controller(
+            {GATE: limit}, self._offer, by_arrival=True
+        )
+        self._gate.hold()
+        self.held = True
+        # Sources that a message is due for, and the standstill last told.
+        self._due: set[str] = set()
+        self._told = ''
+        # Reentrant: the gate calls back.
+        self._lock = threading.RLock()
+
+    # The gate
+
+    def proceed(self) -> None:
+        """Begin to give slots."""
+        with self._change():
+            self.held = False
+            self._gate.proceed()
+
+    def close(self) -> None:
+        """Give no slot from now on."""
+        with self._change():
+            self._gate.close()
+
+    def hold(self) -> None:
+        """Give no slot until proceed(), also after close()."""
+        with self._change():
+            self.held = True
+            self._gate.hold()
+            for guest in self._guests.values():
+                if guest.request is None:
+                    self._settle(guest)
+
+    def resize(self, limit: int) -> None:
+        """Change the number of slots, at once.
+
+        :raises InvalidLimit: if the limit is negative.
+        """
+        with self._change():
+            self._gate.resize(GATE, limit)
+
+    def state(self) -> snapshot_lib.GateState:
+        """Return what is true at this instant, as a frozen value."""
+        with self._lock:
+            return self._state()
+
+    # What sources say
+
+    def hear(self, ask: wire.Ask) -> None:
+        """Take up what a source says; twice, or late, is harmless.
+
+        If it wants an answer, compose() has to make one for it now.
+        """
+        with self._change(ask.source if ask.wants_answer else ''):
+            now = (ask.incarnation, ask.serial)
+            heard = self._heard.get(ask.source, _NEVER)
+            if now[0] < heard[0]:
+                return
+            self._heard[ask.source] = max(heard, now)
+            for item in ask.items:
+                if self._is_news(item.migration_uuid, ask):
+                    self._take(item, ask)
+            if ask.complete:
+                self._forget_all_but(ask)
+
+    def compose(self, source: str) -> wire.Tell:
+        """Make the message that a source has to get now."""
+        with self._lock:
+            self._serial += 1
+            state = self._state()
+            own = [g for g in self._guests.values() if g.source == source]
+            places = {u: n for n, u in enumerate(state.waiting, 1)}
+            return wire.Tell(
+                destination=self._host,
+                incarnation=self.incarnation,
+                serial=self._serial,
+                answers=self._heard.get(source, _NEVER)[0],
+                offers=tuple(guest.offer() for guest in own if guest.offered),
+                limit=state.limit,
+                owners=state.owners + state.offered,
+                places=tuple(
+                    (g.item.migration_uuid, places[g.item.migration_uuid])
+                    for g in own
+                    if g.item.migration_uuid in places
+                ),
+                standstill=self._standstill(),
+            )
+
+    # guest_lib.Facts
+
+    def arrives(self, fact: guest_lib.Fact) -> None:
+        """Note that a migration is in progress, whoever allowed it."""
+        with self._change():
+            guest = self._guests.get(fact.migration_uuid)
+            if guest is None or not guest.owns:
+                self._adopt(fact)
+            elif guest.offered:
+                guest.offered = False
+
+    def free(self, migration_uuid: str) -> bool:
+        """Note that a migration is over or will never come.
+
+        :returns: whether it was known: freeing twice is harmless.
+        """
+        with self._change():
+            return self._remove(migration_uuid)
+
+    def knows(self, migration_uuid: str) -> bool:
+        """Tell whether a migration owns a slot or waits for one."""
+        return migration_uuid in self._guests
+
+    def source_of(self, migration_uuid: str) -> str:
+        """Return the host that a known migration comes from, or ''."""
+        guest = self._guests.get(migration_uuid)
+        return guest.source if guest else ''
+
+    def owner_of(self, instance_uuid: str) -> str:
+        """Return the migration that brings an instance, or ''."""
+        with self._lock:
+            for uuid, guest in self._guests.items():
+                if guest.item.instance_uuid == instance_uuid and guest.owns:
+                    return uuid
+            return ''
+
+    def guests(self) -> list[str]:
+        """Return all migrations that own a slot or wait for one."""
+        with self._lock:
+            return list(self._guests)
+
+    def reconcile(
+        self, facts: Iterable[guest_lib.Fact], down: Collection[str] = ()
+    ) -> list[str]:
+        """Compare what is known with the records that are not over.
+
+        :param facts: of all migrations to this host that are not over.
+        :param down: hosts whose service is known to be dead.
+        :returns: sources that should be asked for all they have.
+        """
+        found = {fact.migration_uuid: fact for fact in facts}
+        with self._change():
+            for fact in found.values():
+                guest = self._guests.get(fact.migration_uuid)
+                if fact.active and (guest is None or not guest.owns):
+                    self._adopt(fact)
+            doubtful = {
+                fact.source
+                for fact in found.values()
+                if fact.migration_uuid not in self._guests
+            }
+            for uuid, guest in list(self._guests.items()):
+                recorded = found.get(uuid)
+                active = recorded is not None and recorded.active
+                if guest.source in down and not active:
+                    self._remove(uuid)
+                elif self._is_doubtful(guest, active):
+                    doubtful.add(guest.source)
+                guest.looked_at = True
+            return sorted(doubtful.difference(down))
+
+    @contextlib.contextmanager
+    def _change(self, answered: str = '') -> Iterator[None]:
+        """Do something, and tell all who wait if they have to know.
+
+        :param answered: a source that gets an answer anyhow.
+        """
+        with self._lock:
+            before = self._state()
+            yield
+            if self._is_worth_telling(before, self._state()):
+                waiting = (g for g in self._guests.values() if not g.owns)
+                self._due.update(guest.source for guest in waiting)
+            due, self._due = self._due - {answered}, set()
+        for source in sorted(due):
+            self._post(source)
+
+    # The caller of each method from here on holds the lock.
+
+    def _is_worth_telling(
+        self, before: snapshot_lib.GateState, after: snapshot_lib.GateState
+    ) -> bool:
+        told, self._told = self._told, self._standstill()
+        return (
+            told != self._told
+            or (before.limit, before.owners, before.offered)
+            != (after.limit, after.owners, after.offered)
+            or bool(set(before.waiting).difference(after.waiting))
+        )
+
+    def _state(self) -> snapshot_lib.GateState:
+        gate = self._gate.snapshot().gates[GATE]
+        offered = {u for u, g in self._guests.items() if g.offered}
+        line = sorted(
+            (g for g in self._guests.values() if not g.owns),
+            key=lambda guest: guest.order,
+        )
+        return snapshot_lib.GateState(
+            GATE,
+            gate.limit,
+            owners=tuple(u for u in gate.owners if u not in offered),
+            offered=tuple(u for u in gate.owners if u in offered),
+            waiting=tuple(g.item.migration_uuid for g in line),
+        )
+
+    def _standstill(self) -> str:
+        if self._gate.closed:
+            return snapshot_lib.WaitReason.STOPPING.value
+        return snapshot_lib.WaitReason.STARTING.value if self.held else ''
+
+    @staticmethod
+    def _is_doubtful(guest: guest_lib.Guest, active: bool) -> bool:
+        """Tell whether a message about a guest seems to be lost."""
+        return guest.looked_at and (
+            guest.offered or (guest.owns and not active)
+        )
+
+    def _is_news(self, migration_uuid: str, ask: wire.Ask) -> bool:
+        guest = self._guests.get(migration_uuid)
+        return guest is None or (guest.incarnation, guest.serial) < (
+            ask.incarnation,
+            ask.serial,
+        )
+
+    def _take(self, item: wire.Item, ask: wire.Ask) -> None:
+        if item.standing is Standing.GONE:
+            self._remove(item.migration_uuid)
+            return
+        before = self._guests.get(item.migration_uuid)
+        if before is None:
+            guest = guest_lib.Guest(
+                item, ask.source, ask.incarnation, ask.serial
+            )
+            self._guests[item.migration_uuid] = guest
+        else:
+            guest = before
+            reborn = guest.incarnation != ask.incarnation
+            guest.item, guest.source = item, ask.source
+            guest.incarnation, guest.serial = ask.incarnation, ask.serial
+            guest.looked_at = False
+            if reborn and guest.offered:
+                # Its source has lost the offer.
+                self._release(guest)
+        self._settle(guest)
+
+    def _settle(self, guest: guest_lib.Guest) -> None:
+        """Let a guest be at the gate as it stands with its source."""
+        standing = guest.item.standing
+        if standing is Standing.HOLDS:
+            guest.offered = False
+            if not guest.owns:
+                self._own(guest)
+        elif guest.offered and standing in _READY:
+            # It has not had the offer yet.
+            self._due.add(guest.source)
+        else:
+            self._release(guest)
+            if standing in _READY:
+                self._line_up(guest)
+
+    def _line_up(self, guest: guest_lib.Guest) -> None:
+        guest.request = self._request(guest.item, guest.source)
+        if self._gate.closed:
+            guest.request = None
+        else:
+            self._gate.submit(guest.request)
+
+    def _own(self, guest: guest_lib.Guest) -> None:
+        self._release(guest)
+        guest.request = self._request(guest.item, guest.source)
+        self._gate.adopt(guest.request)
+
+    def _adopt(self, fact: guest_lib.Fact) -> None:
+        guest = self._guests.get(fact.migration_uuid)
+        if guest is None:
+            item = wire.Item(
+                fact.migration_uuid, fact.instance_uuid, Standing.HOLDS
+            )
+            # Nothing that was said before this can be about it.
+            heard = self._heard.get(fact.source, _NEVER)
+            guest = guest_lib.Guest(item, fact.source, *heard)
+            self._guests[fact.migration_uuid] = guest
+        self._own(guest)
+
+    def _release(self, guest: guest_lib.Guest) -> None:
+        """Take a guest away from the gate, where it waits or has a slot."""
+        guest.offered = False
+        if guest.request is not None:
+            request, guest.request = guest.request, None
+            if not request.ticket.cancel():
+                self._gate.finish(request.migration_uuid)
+
+    def _remove(self, migration_uuid: str) -> bool:
+        guest = self._guests.pop(migration_uuid, None)
+        if guest is not None:
+            self._release(guest)
+        return guest is not None
+
+    def _forget_all_but(self, ask: wire.Ask) -> None:
+        named = {item.migration_uuid for item in ask.items}
+        for uuid, guest in list(self._guests.items()):
+            if (
+                guest.source == ask.source
+                and uuid not in named
+                and self._is_news(uuid, ask)
+            ):
+                self._remove(uuid)
+
+    @staticmethod
+    def _request(item: wire.Item, source: str) -> request_lib.Request:
+        return request_lib.Request(
+            item.migration_uuid,
+            item.instance_uuid,
+            source,
+            (GATE,),
+            item.priority,
+            item.arrival,
+        )
+
+    def _offer(self, request: request_lib.Request) -> None:
+        """Offer a slot; called by the gate."""
+        guest = self._guests[request.migration_uuid]
+        guest.offered = True
+        guest.looked_at = False
+        self._due.add(guest.source)

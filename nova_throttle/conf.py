@@ -55,6 +55,66 @@ Related options:
     ),
 ]
 
+INCOMING_OPTS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        'max_incoming_live_migrations',
+        default=2,
+        min=0,
+        mutable=True,
+        help="""
+The number of live migrations that this host receives at a time.
+
+However many hosts send to this one, each further live migration waits on its
+source until this host has a slot for it, and nothing else waits behind it.
+``0`` is unlimited. Raise it where the host's network and disks take more than
+two incoming copies at full speed; ``1`` suits a narrow link.
+
+A source without nova-throttle does not ask; what it sends is counted.
+
+Related options:
+
+* ``[DEFAULT] max_concurrent_live_migrations`` is the limit of the source.
+* ``[nova_throttle] max_incoming_queue``
+""",
+    ),
+    cfg.IntOpt(
+        'max_incoming_queue',
+        min=0,
+        mutable=True,
+        help="""
+The number of live migrations that may wait for this host before it declines.
+
+When all slots of this host are taken and so many wait already, it answers
+no to Nova's check of a destination that the scheduler chose, and the
+scheduler chooses another. Unset, the default, it never declines: all wait.
+``0`` means that none may wait. Set it where any host will do, such as in a
+drain without named destinations.
+
+A request that names its host without the scheduler (forced, or with an API
+microversion before 2.30) is queued in any case. With 2.30 or later a named
+host can't be told from a chosen one: such a request fails with "no valid
+host" instead.
+
+Related options:
+
+* ``[nova_throttle] max_incoming_live_migrations``
+""",
+    ),
+    cfg.IntOpt(
+        'peer_retry_interval',
+        default=600,
+        min=1,
+        mutable=True,
+        help="""
+Seconds for which a destination without a gate is not asked for slots again.
+
+Such a host runs no nova-throttle, or a version of it that has no gate for
+incoming live migrations: what is sent there needs no slot of it. Lower it
+while the package is rolled out.
+""",
+    ),
+]
+
 JOURNAL_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'journal_dir',
@@ -103,8 +163,9 @@ HOUSEKEEPING_OPTS: list[cfg.Opt] = [
 Seconds between two looks for what events may have missed.
 
 A slot whose migration is over in the database, although its driver never
-said so, is freed at such a look, and a clean-up that failed because another
-service was down is tried again. Nothing waits for it in normal operation:
+said so, is freed at such a look; a clean-up that failed because another
+service was down is tried again; and hosts that wait for a word of each other
+ask again, in case a message was lost. Nothing waits for it normally:
 slots are handed over by events. Lower it only while you look for a problem.
 """,
     ),
@@ -128,6 +189,7 @@ Related options:
 
 ALL_OPTS: list[cfg.Opt] = [
     *ACTIVATION_OPTS,
+    *INCOMING_OPTS,
     *JOURNAL_OPTS,
     *HOUSEKEEPING_OPTS,
 ]

@@ -96,6 +96,13 @@ class DestinationUnavailable(ThrottleError):
     msg_fmt = 'the compute service of destination %(host)s is %(state)s'
 
 
+class IncomingQueueFull(ThrottleError):
+    msg_fmt = (
+        '%(waiting)s live migrations wait for host %(host)s, which receives '
+        'at most %(limit)s at a time'
+    )
+
+
 class CancelledByRestart(ThrottleError):
     msg_fmt = (
         'nova-compute was restarted and [nova_throttle] on_restart is cancel'

@@ -28,7 +28,7 @@ from nova_throttle import overrides
 from nova_throttle import plugin
 
 # Seconds that threads of ours may take to end after the services stopped.
-JOIN_TIMEOUT = 60
+JOIN_TIMEOUT = 90
 
 
 class ThrottleFixture(fixtures.Fixture):

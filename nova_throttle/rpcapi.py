@@ -21,23 +21,35 @@ from collections.abc import Mapping
 import contextlib
 from typing import Any
 from typing import Protocol
+from typing import TypeVar
 
 from nova import rpc
 from oslo_log import log as logging
 import oslo_messaging as messaging
 
 from nova_throttle.admission import controller
+from nova_throttle.admission import wire
 from nova_throttle import exception
+from nova_throttle.objects import agreement
 from nova_throttle.objects import base as objects_base
 from nova_throttle.objects import snapshot as snapshot_obj
 
 LOG = logging.getLogger(__name__)
 
+_Object = TypeVar('_Object', bound=objects_base.ThrottleObject)
+
 NAMESPACE = 'nova_throttle'
 TOPIC = 'compute'
 
 # 1.0: get_snapshot, set_limit
-VERSION = '1.0'
+# 1.1: ask, tell, report
+VERSION = '1.1'
+
+# Seconds that a host may take to answer another: it does so at once.
+PEER_TIMEOUT = 30.0
+
+# Seconds until a message has to be on its way.
+SEND_TIMEOUT = 10.0
 
 # What a host without our endpoint answers.
 NOT_THROTTLED = (messaging.UnsupportedVersion, messaging.NoSuchMethod)
@@ -50,18 +62,30 @@ class Manager(Protocol):
     throttle: controller.Controller
 
 
+class Peers(Protocol):
+    """What the endpoint needs of the agreement with other hosts."""
+
+    def hear(self, ask: wire.Ask) -> wire.Tell | None: ...
+
+    def receive(self, tell: wire.Tell) -> None: ...
+
+    def report(self, destination: str, incarnation: int) -> wire.Ask: ...
+
+
 class ThrottleEndpoint:
     """The half in nova-compute.
 
     The public methods are what the bus calls.
 
     :param manager: the manager whose throttle is meant.
+    :param peers: the agreement of its host with others.
     """
 
     target = messaging.Target(namespace=NAMESPACE, version=VERSION)
 
-    def __init__(self, manager: Manager) -> None:
+    def __init__(self, manager: Manager, peers: Peers) -> None:
         self._manager = manager
+        self._peers = peers
 
     def get_snapshot(
         self, ctxt: Any, versions: Mapping[str, str] | None = None
@@ -100,6 +124,63 @@ class ThrottleEndpoint:
             self._resize(gate, limit)
         return self._snapshot(versions)
 
+    def ask(
+        self,
+        ctxt: Any,
+        ask: Mapping[str, Any],
+        versions: Mapping[str, str] | None = None,
+    ) -> dict[str, Any] | None:
+        """Take up what a source says of its requests for this host.
+
+        :param ctxt: the request context of a service.
+        :param ask: an Ask as plain data.
+        :param versions: of the objects that the caller can read.
+        :returns: a Tell as plain data, if the source wants an answer.
+        :raises AdminRequired: if somebody else asks.
+        """
+        with _refusal('ask'):
+            _check_admin(ctxt, 'asking for slots')
+        tell = self._peers.hear(_read(agreement.Ask, ask).to_core())
+        if tell is None:
+            return None
+        return objects_base.to_primitive(
+            agreement.Tell.from_core(tell), versions
+        )
+
+    def tell(self, ctxt: Any, tell: Mapping[str, Any]) -> None:
+        """Take up what a destination tells of its slots.
+
+        :param ctxt: the request context of a service.
+        :param tell: a Tell as plain data.
+        :raises AdminRequired: if somebody else tells.
+        """
+        with _refusal('tell'):
+            _check_admin(ctxt, 'offering slots')
+        self._peers.receive(_read(agreement.Tell, tell).to_core())
+
+    def report(
+        self,
+        ctxt: Any,
+        destination: str,
+        incarnation: int,
+        versions: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Return all that this host has for a destination.
+
+        :param ctxt: the request context of a service.
+        :param destination: the host that wants to know.
+        :param incarnation: of its service.
+        :param versions: of the objects that the caller can read.
+        :returns: an Ask as plain data.
+        :raises AdminRequired: if somebody else wants to know.
+        """
+        with _refusal('report'):
+            _check_admin(ctxt, 'reporting requests')
+        ask = self._peers.report(destination, incarnation)
+        return objects_base.to_primitive(
+            agreement.Ask.from_core(ask), versions
+        )
+
     def _resize(self, gate: str, limit: int) -> None:
         # True is an int, and anything may come from the bus.
         if type(limit) is not int:
@@ -124,7 +205,7 @@ class ThrottleEndpoint:
 
 
 class ThrottleAPI:
-    """The half of the caller.
+    """The half of the operator.
 
     ``nova.rpc`` must be initialised; if ``nova_throttle.exception`` is among
     its allowed modules, a refusal by the host carries its data as well.
@@ -135,12 +216,7 @@ class ThrottleAPI:
     """
 
     def __init__(self, host: str, timeout: float | None = None) -> None:
-        self._host = host
-        self._client = rpc.get_client(
-            messaging.Target(
-                topic=TOPIC, server=host, namespace=NAMESPACE, version=VERSION
-            )
-        ).prepare(timeout=timeout)
+        self._line = _Line(host, '1.0', timeout)
 
     def get_snapshot(self, ctxt: Any) -> snapshot_obj.Snapshot:
         """Ask what is true at this instant.
@@ -162,10 +238,97 @@ class ThrottleAPI:
     def _call(
         self, ctxt: Any, method: str, **args: Any
     ) -> snapshot_obj.Snapshot:
-        try:
-            primitive = self._client.call(
+        return _read(
+            snapshot_obj.Snapshot, self._line.call(ctxt, method, **args)
+        )
+
+
+class PeerAPI:
+    """The half of another host's service.
+
+    ``nova.rpc`` must be initialised when a method is called.
+    """
+
+    def ask(self, ctxt: Any, host: str, value: wire.Ask) -> wire.Tell | None:
+        """Tell a destination of requests for it.
+
+        :returns: its answer; None if none was wanted.
+        :raises ThrottleError: if it refused, or did not answer.
+        """
+        line = _Line(host, '1.1', PEER_TIMEOUT)
+        ask = objects_base.to_primitive(agreement.Ask.from_core(value))
+        if not value.wants_answer:
+            line.cast(ctxt, 'ask', ask=ask)
+            return None
+        answer = line.call(ctxt, 'ask', ask=ask)
+        return _read(agreement.Tell, answer).to_core()
+
+    def tell(self, ctxt: Any, host: str, value: wire.Tell) -> None:
+        """Tell a source of slots for it; nobody answers.
+
+        :raises ThrottleError: if it can't be sent.
+        """
+        tell = objects_base.to_primitive(agreement.Tell.from_core(value))
+        _Line(host, '1.1').cast(ctxt, 'tell', tell=tell)
+
+    def report(
+        self, ctxt: Any, host: str, destination: str, incarnation: int
+    ) -> wire.Ask:
+        """Ask a source for all that it has for a destination.
+
+        :raises ThrottleError: if it refused, or did not answer.
+        """
+        line = _Line(host, '1.1', PEER_TIMEOUT)
+        answer = line.call(
+            ctxt, 'report', destination=destination, incarnation=incarnation
+        )
+        return _read(agreement.Ask, answer).to_core()
+
+
+class _Line:
+    """The way to one host's endpoint.
+
+    :param host: the host.
+    :param version: of the endpoint, at least.
+    :param timeout: seconds to wait for an answer.
+    """
+
+    def __init__(
+        self, host: str, version: str, timeout: float | None = None
+    ) -> None:
+        self._host = host
+        self._wait = timeout
+        self._client = rpc.get_client(
+            messaging.Target(
+                topic=TOPIC, server=host, namespace=NAMESPACE, version=version
+            )
+        )
+
+    def call(self, ctxt: Any, method: str, **args: Any) -> Any:
+        """Call a method and return its answer.
+
+        :raises ThrottleError: if the host refused, or did not answer.
+        """
+        with self._errors():
+            return self._client.prepare(timeout=self._wait).call(
                 ctxt, method, versions=objects_base.versions(), **args
             )
+
+    def cast(self, ctxt: Any, method: str, **args: Any) -> None:
+        """Call a method and do not wait.
+
+        :raises ThrottleError: if the message can't be sent.
+        """
+        with self._errors():
+            # The limit is for buses that do wait, such as a test's.
+            self._client.prepare(timeout=SEND_TIMEOUT).cast(
+                ctxt, method, **args
+            )
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
         except messaging.MessagingTimeout as error:
             raise exception.HostSilent(
                 host=self._host, timeout=self._timeout()
@@ -176,14 +339,11 @@ class ThrottleAPI:
             raise
         except Exception as error:
             raise self._translate(error) from error
-        snapshot: snapshot_obj.Snapshot
-        snapshot = snapshot_obj.Snapshot.obj_from_primitive(primitive, ctxt)
-        return snapshot
 
     def _timeout(self) -> float:
-        timeout: float | None = self._client.timeout
-        if timeout is None:
-            timeout = self._client.conf.rpc_response_timeout
+        if self._wait is not None:
+            return self._wait
+        timeout: float = self._client.conf.rpc_response_timeout
         return timeout
 
     def _translate(self, error: Exception) -> exception.ThrottleError:
@@ -204,6 +364,12 @@ class ThrottleAPI:
         # The lines after the first are the remote traceback.
         reason = ': '.join([name, *text.splitlines()[:1]])
         return exception.HostFailed(host=self._host, error=reason)
+
+
+def _read(kind: type[_Object], primitive: Any) -> _Object:
+    """Make an object of plain data that came over the bus."""
+    found: _Object = kind.obj_from_primitive(primitive)
+    return found
 
 
 def _check_admin(ctxt: Any, action: str) -> None:

@@ -167,6 +167,21 @@ class Incoming:
             elif guest.offered:
                 guest.offered = False
 
+    def begins(self, instance_uuid: str) -> bool:
+        """Note that a source has this host prepare for an instance.
+
+        :returns: whether its migration has a slot.
+        """
+        with self._change():
+            owners = [
+                guest
+                for guest in self._guests.values()
+                if guest.item.instance_uuid == instance_uuid and guest.owns
+            ]
+            for guest in owners:
+                guest.offered = False
+            return bool(owners)
+
     def free(self, migration_uuid: str) -> bool:
         """Note that a migration is over or will never come.
 
@@ -184,13 +199,20 @@ class Incoming:
         guest = self._guests.get(migration_uuid)
         return guest.source if guest else ''
 
-    def owner_of(self, instance_uuid: str) -> str:
-        """Return the migration that brings an instance, or ''."""
-        with self._lock:
-            for uuid, guest in self._guests.items():
-                if guest.item.instance_uuid == instance_uuid and guest.owns:
-                    return uuid
-            return ''
+    def landed(self, instance_uuid: str) -> None:
+        """Note that an instance arrived, or that its arrival was undone.
+
+        Its source says when its migration is really over, unless it never
+        said anything: then nobody will.
+        """
+        with self._change():
+            for uuid, guest in list(self._guests.items()):
+                if (
+                    guest.item.instance_uuid == instance_uuid
+                    and guest.owns
+                    and guest.source not in self._heard
+                ):
+                    self._remove(uuid)
 
     def guests(self) -> list[str]:
         """Return all migrations that own a slot or wait for one."""

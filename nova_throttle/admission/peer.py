@@ -257,18 +257,19 @@ class Peer:
     def _wait(self, entry: _Entry, place: int) -> snapshot_lib.Wait | None:
         said = self._said
         reasons = snapshot_lib.WaitReason
-        reason = reasons.ASKING
-        if self.silent:
-            reason = reasons.SILENT
-        elif said is not None and said.standstill:
+        if said is None or self.silent or not place:
+            # Without a place, it does not know of this one yet.
+            reason = reasons.SILENT if self.silent else reasons.ASKING
+            return snapshot_lib.Wait(reason, GATE, host=self.host)
+        if said.standstill:
             reason = reasons(said.standstill)
-        elif said is not None and 0 < said.limit <= len(said.owners):
+        elif 0 < said.limit <= len(said.owners):
             reason = reasons.GATE_FULL
         elif entry.standing is Standing.WAITS:
             # There is room for it: only its own host keeps it.
             return None
-        if said is None:
-            return snapshot_lib.Wait(reason, GATE, host=self.host)
+        else:
+            reason = reasons.ASKING
         return snapshot_lib.Wait(
             reason, GATE, said.limit, said.owners, self.host, place
         )

@@ -60,6 +60,11 @@ def service_state(context: Any, host: str) -> str:
     return 'up' if up else 'down'
 
 
+def is_gone(context: Any, host: str) -> bool:
+    """Tell whether a host's compute service is known to be dead."""
+    return service_state(context, host) in ('down', 'deleted', 'forced down')
+
+
 def _refresh_instance(job: job_lib.Job) -> None:
     instance = job.instance
     # Changed for the destination by the conductor, and never saved.

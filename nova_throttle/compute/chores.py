@@ -26,14 +26,18 @@ from nova_throttle.compute import compat
 
 LOG = logging.getLogger(__name__)
 
+# Seconds until a chore is run again that asked for it.
+SOON = 5.0
+
 
 class Chores:
     """Run a function at once, and again and again until stopped.
 
-    :param chore: what to run, with an admin context.
+    :param chore: what to run, with an admin context. It returns whether it
+        should be run again soon.
     """
 
-    def __init__(self, chore: Callable[[object], None]) -> None:
+    def __init__(self, chore: Callable[[object], bool]) -> None:
         self._chore = chore
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -57,9 +61,10 @@ class Chores:
 
     def _run(self, interval: float) -> None:
         while True:
+            soon = False
             try:
-                self._chore(nova_context.get_admin_context())
+                soon = self._chore(nova_context.get_admin_context())
             except Exception:
                 LOG.exception('A chore of nova-throttle failed')
-            if self._stopped.wait(interval):
+            if self._stopped.wait(min(interval, SOON) if soon else interval):
                 return

@@ -25,14 +25,18 @@ import nova.conf
 from nova import objects
 from oslo_log import log as logging
 
-from nova_throttle.admission import controller
+from nova_throttle.admission import host
+from nova_throttle.admission import peer
 from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import wire
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import credentials
 from nova_throttle.compute import event
 from nova_throttle.compute import job as job_lib
 from nova_throttle.compute import leaving
+from nova_throttle.compute import peers
+from nova_throttle.compute import reasons
 from nova_throttle.compute import record
 from nova_throttle.compute import workers
 from nova_throttle import exception
@@ -41,8 +45,32 @@ from nova_throttle import journal
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
-# The gate of this host's outgoing live migrations.
+# The gates of what leaves this host, and of what comes to it.
 SOURCE = 'source'
+DESTINATION = peer.GATE
+
+
+def make_request(
+    migration_uuid: str,
+    migration_id: int,
+    instance_uuid: str,
+    dest: str,
+    priority: int,
+) -> request_lib.Request:
+    """Make what the core knows of a live migration of this host.
+
+    The id of its record, one sequence in all of a cell, is its place among
+    the requests of all hosts.
+    """
+    return request_lib.Request(
+        migration_uuid=migration_uuid,
+        instance_uuid=instance_uuid,
+        destination=dest,
+        gates=(SOURCE,),
+        priority=priority,
+        arrival=migration_id,
+        consent=dest,
+    )
 
 
 class Desk:
@@ -58,24 +86,29 @@ class Desk:
         self.journal = journal.Journal(
             CONF.nova_throttle.journal_dir, manager.host
         )
-        self.throttle = controller.Controller(
-            {SOURCE: CONF.max_concurrent_live_migrations}, self._start
+        self.peers = peers.Peers(
+            manager.host, self._note_asked, self._note_change
+        )
+        self.throttle = host.HostController(
+            {SOURCE: CONF.max_concurrent_live_migrations},
+            self._start,
+            consents=self.peers.outgoing,
+            incoming=self.peers.incoming,
+        )
+        self.reasons = reasons.Reasons(
+            manager.host, self.jobs, self.throttle.snapshot
         )
         self.leaver = leaving.Leaver(manager, self.journal)
         self.clerk = workers.Clerk()
-        # The job that a thread submits right now.
-        self._submitting = threading.local()
+        # The migrations that a thread asks for right now.
+        self._asking = threading.local()
         self._workers = workers.Workers(self._migrate)
 
     def make_job(self, *args: Any, priority: int = 0) -> job_lib.Job:
         """Make a job of the arguments of Nova's RPC handler."""
         _, dest, instance, _, migration, _ = args
-        request = request_lib.Request(
-            migration_uuid=migration.uuid,
-            instance_uuid=instance.uuid,
-            destination=dest,
-            gates=(SOURCE,),
-            priority=priority,
+        request = make_request(
+            migration.uuid, migration.id, instance.uuid, dest, priority
         )
         return job_lib.Job(*args, request=request, on_over=self._finish)
 
@@ -101,11 +134,8 @@ class Desk:
             raise exception.AdmissionClosed(migration_uuid=job.migration.uuid)
         self.journal.put(record.entry_of(job, 'queued'))
         self.manager._set_migration_status(job.migration, 'queued')
-        self._submitting.job = job
-        try:
-            self.throttle.submit(job.request)
-        finally:
-            self._submitting.job = None
+        self.throttle.submit(job.request)
+        self.reasons.look()
 
     def retake(self, job: job_lib.Job) -> None:
         """Put a job that was accepted before at the head of the queue."""
@@ -127,7 +157,8 @@ class Desk:
         """Start an admitted request; called by the controller."""
         job = self.jobs.of_migration(request.migration_uuid)
         assert job is not None  # it leaves the table after the throttle
-        job.has_waited = getattr(self._submitting, 'job', None) is not job
+        fresh: set[str] = getattr(self._asking, 'fresh', set())
+        job.has_waited = request.migration_uuid not in fresh
         job.task_key = compat.record_task_start(self.manager, job)
         try:
             self._workers.start(job)
@@ -135,6 +166,21 @@ class Desk:
             compat.record_task_end(self.manager, job, failed=True)
             self.leave(job, 'error', error)
             raise
+
+    def _note_asked(self, ask: wire.Ask) -> None:
+        """Note whom this thread asks for the first time.
+
+        What the answer lets start has not waited.
+        """
+        self._asking.fresh = set()
+        for item in ask.items:
+            job = self.jobs.of_migration(item.migration_uuid)
+            if job is not None and not job.asked:
+                job.asked = True
+                self._asking.fresh.add(item.migration_uuid)
+
+    def _note_change(self) -> None:
+        self.reasons.look()
 
     # From admission to the end
 
@@ -187,6 +233,7 @@ class Desk:
     def _finish(self, job: job_lib.Job) -> None:
         """Give the slots back; called once, when the migration is over."""
         self.throttle.finish(job.migration.uuid, job.error)
+        self.reasons.look()
         self.clerk.do(functools.partial(self._file, job))
 
     def _file(self, job: job_lib.Job) -> None:

@@ -47,9 +47,31 @@ def resume(host: str, job: job_lib.Job) -> None:
     job.event = _reporter(host, job)
 
 
-def _reporter(host: str, job: job_lib.Job) -> Any:
+def enter(host: str, job: job_lib.Job, name: str) -> Any:
+    """Open another event of a job.
+
+    :returns: what leave() needs; None if it could not be opened.
+    """
+    reporter = _reporter(host, job, name)
+    try:
+        reporter.__enter__()
+    except Exception:
+        _log(job, 'event')
+        return None
+    return reporter
+
+
+def leave(job: job_lib.Job, reporter: Any) -> None:
+    """Close another event of a job."""
+    try:
+        _close(reporter, None)
+    except Exception:
+        _log(job, 'event')
+
+
+def _reporter(host: str, job: job_lib.Job, name: str = NAME) -> Any:
     return compute_utils.EventReporter(
-        job.context, NAME, host, job.instance.uuid
+        job.context, name, host, job.instance.uuid
     )
 
 

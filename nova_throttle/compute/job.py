@@ -86,6 +86,8 @@ class Job:
         self.called_back = False
         # False for one that was admitted while it was submitted.
         self.has_waited = True
+        # Whether its destination was asked for a slot before.
+        self.asked = False
         self.accepted_at = timeutils.utcnow(with_timezone=True)
         # Whether it was accepted before a restart: it has no user's token.
         self.carried_over = False

@@ -26,9 +26,11 @@ from oslo_log import log as logging
 
 from nova_throttle.admission import controller
 from nova_throttle.compute import abort
+from nova_throttle.compute import arrivals
 from nova_throttle.compute import chores
 from nova_throttle.compute import desk
 from nova_throttle.compute import recovery
+from nova_throttle.compute import spill
 from nova_throttle import exception
 from nova_throttle import rpcapi
 
@@ -43,8 +45,11 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         super().__init__(*args, **kwargs)
         self._desk = desk.Desk(self)
         self._recovery = recovery.Recovery(self._desk)
+        self._arrivals = arrivals.Arrivals(self, self._desk.peers)
         self._chores = chores.Chores(self._look)
-        self.additional_endpoints.append(rpcapi.ThrottleEndpoint(self))
+        self.additional_endpoints.append(
+            rpcapi.ThrottleEndpoint(self, self._desk.peers)
+        )
         # Here, in the main thread, it ends the process in either mode.
         self._open_journal()
 
@@ -83,6 +88,9 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         """Take up a configuration that was reloaded."""
         super().reset()
         self.throttle.resize(desk.SOURCE, CONF.max_concurrent_live_migrations)
+        self.throttle.resize(
+            desk.DESTINATION, CONF.nova_throttle.max_incoming_live_migrations
+        )
 
     def set_shutdown_in_progress(self) -> None:
         """Start nothing from now on: the first of Nova's stop hooks."""
@@ -105,16 +113,84 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         """Leave the queue as it is: it goes on after the restart."""
         self._waiting_live_migrations.clear()
 
-    def _look(self, context: Any) -> None:
+    def _look(self, context: Any) -> bool:
+        """Find what events may have missed.
+
+        :returns: whether there is something to try again soon.
+        """
+        try:
+            self._arrivals.look(context)
+        except Exception:
+            # What goes out does not depend on what comes in.
+            LOG.exception('Can not look at what comes to this host')
         self._recovery.carry_on()
+        self._desk.peers.look(context)
         self._desk.leaver.retry()
         self._desk.find_lost_owners(context)
         self._desk.journal.sync()
         # Without a journal that was read, nobody knows what is left over.
         if self._desk.journal.durable:
             self._recovery.find_leftovers(context)
+        return self._desk.peers.incoming.held
 
-    # A live migration
+    # A live migration that comes to this host
+
+    def check_can_live_migrate_destination(
+        self,
+        ctxt: Any,
+        instance: Any,
+        block_migration: Any,
+        disk_over_commit: Any,
+        migration: Any,
+        limits: Any,
+    ) -> Any:
+        """Decline, while too many wait, what can as well go elsewhere."""
+        spill.check(self.host, self.throttle, migration)
+        return super().check_can_live_migrate_destination(
+            ctxt,
+            instance,
+            block_migration,
+            disk_over_commit,
+            migration,
+            limits,
+        )
+
+    def pre_live_migration(
+        self, context: Any, instance: Any, disk: Any, migrate_data: Any
+    ) -> Any:
+        """Prepare, and count what comes whoever sends it."""
+        self._arrivals.begin(context, instance)
+        return super().pre_live_migration(
+            context, instance, disk, migrate_data
+        )
+
+    def post_live_migration_at_destination(
+        self, context: Any, instance: Any, block_migration: Any
+    ) -> Any:
+        """Finish here what came."""
+        try:
+            return super().post_live_migration_at_destination(
+                context, instance, block_migration
+            )
+        finally:
+            self._desk.peers.incoming.landed(instance.uuid)
+
+    def rollback_live_migration_at_destination(
+        self,
+        context: Any,
+        instance: Any,
+        destroy_disks: Any,
+        migrate_data: Any,
+    ) -> Any:
+        """Undo here what was prepared."""
+        try:
+            return super().rollback_live_migration_at_destination(
+                context, instance, destroy_disks, migrate_data
+            )
+        finally:
+            self._desk.peers.incoming.landed(instance.uuid)
+
+    # A live migration that leaves this host
 
     @nova_manager.wrap_exception()
     def live_migration(

@@ -289,12 +289,12 @@ class Recovery:
 
 
 def _request(entry: Any) -> request_lib.Request:
-    return request_lib.Request(
-        migration_uuid=entry.migration_uuid,
-        instance_uuid=entry.instance_uuid,
-        destination=entry.dest,
-        gates=(desk_lib.SOURCE,),
-        priority=entry.priority,
+    return desk_lib.make_request(
+        entry.migration_uuid,
+        entry.migration_id,
+        entry.instance_uuid,
+        entry.dest,
+        entry.priority,
     )
 
 

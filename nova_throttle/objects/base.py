@@ -75,6 +75,13 @@ class ThrottleObject(base.VersionedObject):
         )
 
 
+def is_before(version: str, other: str) -> bool:
+    """Tell whether a version of an object is older than another."""
+    convert = versionutils.convert_version_to_tuple
+    before: bool = convert(version) < convert(other)
+    return before
+
+
 def versions() -> dict[str, str]:
     """Return the newest version of each object that we can read."""
     classes = ThrottleVersionedObjectRegistry.obj_classes()

@@ -16,10 +16,15 @@ Each object mirrors one frozen value of the core, field by field. Whoever
 changes a field raises the version and says how to make the older one.
 """
 
+from typing import Any
+
 from oslo_versionedobjects import fields
 
 from nova_throttle.admission import snapshot as core
 from nova_throttle.objects import base
+
+# Of a Wait of version 1.1: an older reader refuses what it can't name.
+_NEW_REASONS = (core.WaitReason.ASKING.value, core.WaitReason.SILENT.value)
 
 
 @base.ThrottleVersionedObjectRegistry.register
@@ -27,19 +32,35 @@ class Gate(base.ThrottleObject):
     """One gate: its limit, 0 is unlimited, and who owns its slots."""
 
     # Version 1.0: Initial version
-    VERSION = '1.0'
+    # Version 1.1: Added offered and waiting
+    VERSION = '1.1'
 
     fields = {
         'name': fields.StringField(),
         'limit': fields.NonNegativeIntegerField(),
         'owners': fields.ListOfStringsField(),
+        'offered': fields.ListOfStringsField(),
+        'waiting': fields.ListOfStringsField(),
     }
+
+    def obj_make_compatible(
+        self, primitive: dict[str, Any], target_version: str
+    ) -> None:
+        """Make the plain data of an older version."""
+        super().obj_make_compatible(primitive, target_version)
+        if base.is_before(target_version, '1.1'):
+            primitive.pop('offered', None)
+            primitive.pop('waiting', None)
 
     @classmethod
     def from_core(cls, value: core.GateState) -> 'Gate':
         """Make an object of the core's value."""
         return cls(
-            name=value.name, limit=value.limit, owners=list(value.owners)
+            name=value.name,
+            limit=value.limit,
+            owners=list(value.owners),
+            offered=list(value.offered),
+            waiting=list(value.waiting),
         )
 
 
@@ -48,7 +69,8 @@ class Wait(base.ThrottleObject):
     """What a queued request waits for at one gate."""
 
     # Version 1.0: Initial version
-    VERSION = '1.0'
+    # Version 1.1: Added host and place, and the reasons of a destination
+    VERSION = '1.1'
 
     fields = {
         'reason': fields.EnumField(
@@ -57,7 +79,20 @@ class Wait(base.ThrottleObject):
         'gate': fields.StringField(),
         'limit': fields.NonNegativeIntegerField(),
         'owners': fields.ListOfStringsField(),
+        'host': fields.StringField(),
+        'place': fields.NonNegativeIntegerField(),
     }
+
+    def obj_make_compatible(
+        self, primitive: dict[str, Any], target_version: str
+    ) -> None:
+        """Make the plain data of an older version."""
+        super().obj_make_compatible(primitive, target_version)
+        if base.is_before(target_version, '1.1'):
+            primitive.pop('host', None)
+            primitive.pop('place', None)
+            if primitive.get('reason') in _NEW_REASONS:
+                primitive['reason'] = core.WaitReason.GATE_FULL.value
 
     @classmethod
     def from_core(cls, value: core.Wait) -> 'Wait':
@@ -67,6 +102,8 @@ class Wait(base.ThrottleObject):
             gate=value.gate,
             limit=value.limit,
             owners=list(value.owners),
+            host=value.host,
+            place=value.place,
         )
 
     def to_core(self) -> core.Wait:
@@ -76,6 +113,8 @@ class Wait(base.ThrottleObject):
             gate=self.gate,
             limit=self.limit,
             owners=tuple(self.owners),
+            host=self.host if 'host' in self else '',
+            place=self.place if 'place' in self else 0,
         )
 
 

@@ -155,7 +155,8 @@ class ThrottleTestCase(
     """Two hosts, ``src`` and ``dest``, with nova-throttle.
 
     ``limit`` is ``max_concurrent_live_migrations``; ``options`` are those
-    of [nova_throttle]. Nova is plain if it is not ``throttled``.
+    of [nova_throttle], by which what comes in is unlimited unless they say
+    otherwise. Nova is plain if it is not ``throttled``.
     """
 
     microversion = '2.74'
@@ -172,7 +173,8 @@ class ThrottleTestCase(
         for resource in ('instances', 'cores', 'ram'):
             self.flags(group='quota', **{resource: -1})
         if self.throttled:
-            self.useFixture(fixture.ThrottleFixture(**self.options))
+            options = {'max_incoming_live_migrations': 0, **self.options}
+            self.useFixture(fixture.ThrottleFixture(**options))
         for host in self.hosts:
             self.start_compute(hostname=host)
         self.src = self.computes['src']
@@ -214,6 +216,16 @@ class ThrottleTestCase(
                 lambda t=throttle: (
                     not any(g.owners for g in t.snapshot().gates.values())
                 )
+            )
+        self.settle()
+
+    def settle(self):
+        """Wait until no host has anything to tell another."""
+        for compute in self.computes.values():
+            desk = compute.manager._desk
+            self.wait_for(
+                lambda d=desk: d.peers.idle and d.reasons.idle,
+                lambda d=desk: f'{d.manager.host} still talks',
             )
 
     @property

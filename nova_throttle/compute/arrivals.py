@@ -1,0 +1,170 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What comes to this host, by facts.
+
+A slot of a destination comes back when the record of its migration is final,
+or when its source is dead and nothing arrives any more. After a restart its
+owners are found in the records before any slot is given.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+from nova.compute import power_state
+from nova import context as nova_context
+from nova import exception as nova_exception
+from nova import objects
+from oslo_log import log as logging
+
+from nova_throttle.admission import guest
+from nova_throttle.compute import checks
+from nova_throttle.compute import compat
+from nova_throttle.compute import peers as peers_lib
+from nova_throttle import exception
+from nova_throttle import rpcapi
+
+LOG = logging.getLogger(__name__)
+
+# How often sources are asked for all they have before a slot is given
+# without the answer of one that is up and silent.
+ATTEMPTS = 3
+
+_ACTIVE = ('preparing', 'running', 'running (post-copy)')
+
+
+class Arrivals:
+    """Keeps the incoming gate of a host true to the facts.
+
+    :param manager: the compute manager of this host.
+    :param peers: the agreement of this host with others.
+    """
+
+    def __init__(self, manager: Any, peers: peers_lib.Peers) -> None:
+        self._manager = manager
+        self._gate = peers.incoming
+        self._api = rpcapi.PeerAPI()
+        self._attempts = 0
+
+    def look(self, context: Any) -> None:
+        """Compare the gate with the records; open it if it is held."""
+        facts = self._facts(context)
+        down = {
+            source
+            for source in self._sources(facts)
+            if checks.is_gone(context, source)
+        }
+        facts = [
+            fact
+            for fact in facts
+            if fact.source not in down or self._arrives(context, fact)
+        ]
+        self._free_what_is_over(context, facts)
+        doubtful = self._gate.reconcile(facts, down)
+        if self._gate.held:
+            self._open_gate(sorted({f.source for f in facts} - down))
+        else:
+            for source in doubtful:
+                self._ask_source(source)
+
+    def begin(self, context: Any, instance: Any) -> None:
+        """Note that this host is asked to prepare for an instance."""
+        if self._gate.begins(instance.uuid):
+            return
+        # Of a source that did not ask for a slot.
+        for fact in self._facts(context, instance_uuid=instance.uuid):
+            if fact.active:
+                self._gate.arrives(fact)
+
+    def _facts(self, context: Any, **only: str) -> list[guest.Fact]:
+        found = objects.MigrationList.get_by_filters(
+            context,
+            {
+                'host': self._manager.host,
+                'migration_type': 'live-migration',
+                'status': ['queued', *_ACTIVE],
+                **only,
+            },
+        )
+        return [
+            guest.Fact(
+                migration.uuid,
+                migration.instance_uuid,
+                migration.source_compute,
+                migration.status in _ACTIVE,
+            )
+            for migration in found
+            if migration.dest_compute == self._manager.host
+        ]
+
+    def _sources(self, facts: list[guest.Fact]) -> set[str]:
+        known = map(self._gate.source_of, self._gate.guests())
+        return {fact.source for fact in facts}.union(known) - {''}
+
+    def _arrives(self, context: Any, fact: guest.Fact) -> bool:
+        """Tell whether a migration of a dead source still comes."""
+        try:
+            instance = objects.Instance.get_by_uuid(
+                context, fact.instance_uuid
+            )
+            info = self._manager.driver.get_info(instance)
+        except nova_exception.InstanceNotFound:
+            return False
+        # Until the whole guest is here, it does not run here.
+        return fact.active and info.state != power_state.RUNNING
+
+    def _free_what_is_over(
+        self, context: Any, facts: list[guest.Fact]
+    ) -> None:
+        open_records = {fact.migration_uuid for fact in facts}
+        for uuid in self._gate.guests():
+            if uuid not in open_records and _is_over(context, uuid):
+                LOG.info(
+                    'Live migration %s is over: its slot is free again', uuid
+                )
+                self._gate.free(uuid)
+
+    def _open_gate(self, sources: Collection[str]) -> None:
+        """Learn from all sources what they have, then give slots."""
+        self._attempts += 1
+        answers = [self._ask_source(source) for source in sources]
+        if all(answers) or self._attempts >= ATTEMPTS:
+            self._attempts = 0
+            self._gate.proceed()
+
+    def _ask_source(self, source: str) -> bool:
+        """Ask a source for all it has.
+
+        :returns: whether all is known now.
+        """
+        try:
+            ask = self._api.report(
+                nova_context.get_admin_context(),
+                source,
+                self._manager.host,
+                self._gate.incarnation,
+            )
+        except exception.HostNotThrottled:
+            return True
+        except exception.ThrottleError as error:
+            LOG.warning('Source %s can not be asked: %s', source, error)
+            return False
+        self._gate.hear(ask)
+        return True
+
+
+def _is_over(context: Any, migration_uuid: str) -> bool:
+    try:
+        found = objects.Migration.get_by_uuid(context, migration_uuid)
+    except nova_exception.MigrationNotFound:
+        return True
+    return found.status in compat.FINAL_STATUSES

@@ -1,0 +1,149 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What this host agrees on with others, over the message bus.
+
+It keeps the gate of what comes in, and asks other hosts for slots of theirs.
+A destination that keeps no gate is never waited for; one that is silent is
+asked again until it answers or its service is known to be down.
+"""
+
+from collections.abc import Callable
+import time
+from typing import Any
+
+import nova.conf
+from nova import context as nova_context
+from oslo_log import log as logging
+
+from nova_throttle.admission import incoming as incoming_lib
+from nova_throttle.admission import outgoing as outgoing_lib
+from nova_throttle.admission import wire
+from nova_throttle.compute import checks
+from nova_throttle.compute import postman
+from nova_throttle import exception
+from nova_throttle import rpcapi
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+
+class Peers:
+    """The agreement of one host with all others.
+
+    :param host: this host.
+    :param first_asked: called with the migrations that a message asks for,
+        before it is sent.
+    :param changed: called when what is waited for may have changed.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        first_asked: Callable[[wire.Ask], None],
+        changed: Callable[[], None],
+    ) -> None:
+        incarnation = time.time_ns()
+        self._first_asked = first_asked
+        self._changed = changed
+        self._api = rpcapi.PeerAPI()
+        self._asks = postman.Postman('ask', self._ask)
+        self._tells = postman.Postman('tell', self._tell)
+        self._known_open: set[str] = set()
+        self.outgoing = outgoing_lib.Outgoing(
+            host, incarnation, self._asks.post
+        )
+        self.incoming = incoming_lib.Incoming(
+            host,
+            incarnation,
+            CONF.nova_throttle.max_incoming_live_migrations,
+            self._tells.post,
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Whether no message is sent or due."""
+        return self._asks.idle and self._tells.idle
+
+    # What other hosts say; called by the endpoint
+
+    def hear(self, ask: wire.Ask) -> wire.Tell | None:
+        """Take up what a source says, and answer if it wants that."""
+        self.incoming.hear(ask)
+        return self.incoming.compose(ask.source) if ask.wants_answer else None
+
+    def receive(self, tell: wire.Tell) -> None:
+        """Take up what a destination tells."""
+        self._note_gate(tell.destination)
+        self.outgoing.receive(tell)
+        self._changed()
+
+    def report(self, destination: str, incarnation: int) -> wire.Ask:
+        """Tell a destination all about its requests, because it asks."""
+        self._note_gate(destination)
+        return self.outgoing.report(destination, incarnation)
+
+    # What this host says
+
+    def _ask(self, host: str) -> None:
+        ask = self.outgoing.compose(host)
+        if ask is None:
+            return
+        self._first_asked(ask)
+        try:
+            tell = self._api.ask(nova_context.get_admin_context(), host, ask)
+        except exception.HostNotThrottled:
+            self._open(host)
+        except exception.ThrottleError as error:
+            LOG.warning('Destination %s can not be asked: %s', host, error)
+            self.outgoing.failed(host)
+        else:
+            if tell is not None:
+                self.receive(tell)
+        self._changed()
+
+    def _tell(self, host: str) -> None:
+        # A message that is lost is found out by the next look.
+        try:
+            self._api.tell(
+                nova_context.get_admin_context(),
+                host,
+                self.incoming.compose(host),
+            )
+        except exception.ThrottleError as error:
+            LOG.warning('Source %s can not be told: %s', host, error)
+
+    def _open(self, host: str) -> None:
+        if host not in self._known_open:
+            self._known_open.add(host)
+            LOG.info(
+                'Destination %s keeps no gate for incoming live migrations: '
+                'nova-throttle is not active there, or is too old',
+                host,
+            )
+        self.outgoing.open(host, CONF.nova_throttle.peer_retry_interval)
+
+    def _note_gate(self, host: str) -> None:
+        if host in self._known_open:
+            self._known_open.discard(host)
+            LOG.info('Destination %s keeps a gate now', host)
+
+    def look(self, context: Any) -> None:
+        """Ask again where no word came for long: messages may be lost."""
+        for host in self.outgoing.unheard(
+            CONF.nova_throttle.housekeeping_interval
+        ):
+            if checks.is_gone(context, host):
+                # What starts finds that its destination is down.
+                self.outgoing.open(host, 0)
+            else:
+                self._asks.post(host)

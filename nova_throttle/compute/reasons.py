@@ -1,0 +1,130 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Says why each queued live migration waits, where somebody can see it.
+
+In the log once per change of the reason; and as an event under the instance
+action, so that a user who can't see the host knows it. The event names no
+host and nobody else's migration.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from nova import context as nova_context
+from oslo_log import log as logging
+
+from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.compute import event
+from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import postman
+
+LOG = logging.getLogger(__name__)
+
+# How the events are called, with the gate's name behind it.
+EVENT_PREFIX = 'nova_throttle_wait_'
+
+# What passes by itself, in a moment.
+_PASSING = frozenset({snapshot_lib.WaitReason.ASKING})
+
+_Key = tuple[tuple[str, str, str], ...]
+
+
+class Reasons:
+    """Reports what the queue of a host waits for.
+
+    :param host: this host.
+    :param jobs: its jobs.
+    :param snapshot: returns what is true at this instant.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        jobs: job_lib.Jobs,
+        snapshot: Callable[[], snapshot_lib.Snapshot],
+    ) -> None:
+        self._host = host
+        self._jobs = jobs
+        self._snapshot = snapshot
+        self._known: dict[str, _Key] = {}
+        self._events: dict[str, _Events] = {}
+        self._postman = postman.Postman('reasons', self._report, threads=1)
+
+    @property
+    def idle(self) -> bool:
+        """Whether all is reported."""
+        return self._postman.idle
+
+    def look(self) -> None:
+        """Have what changed reported soon."""
+        self._postman.post(self._host)
+
+    def _report(self, host: str) -> None:
+        queue = {e.migration_uuid: e for e in self._snapshot().queue}
+        for uuid, entry in queue.items():
+            waits = [w for w in entry.waits_for if w.reason not in _PASSING]
+            key = tuple((w.reason.value, w.gate, w.host) for w in waits)
+            if waits and key != self._known.get(uuid):
+                self._known[uuid] = key
+                self._tell(entry, waits)
+        for uuid in [uuid for uuid in self._known if uuid not in queue]:
+            del self._known[uuid]
+            events = self._events.pop(uuid, None)
+            if events is not None:
+                events.show(set())
+        # Log lines of whatever this thread does next are not a migration's.
+        nova_context.get_admin_context().update_store()
+
+    def _tell(
+        self, entry: snapshot_lib.QueueEntry, waits: list[snapshot_lib.Wait]
+    ) -> None:
+        LOG.info(
+            'Live migration %(uuid)s to %(dest)s waits, place %(place)s of '
+            'this host: %(waits)s',
+            {
+                'uuid': entry.migration_uuid,
+                'dest': entry.destination,
+                'place': entry.position,
+                'waits': '; '.join(map(str, waits)),
+            },
+            instance_uuid=entry.instance_uuid,
+        )
+        job = self._jobs.of_migration(entry.migration_uuid)
+        if job is not None:
+            events = self._events.setdefault(
+                entry.migration_uuid, _Events(self._host, job)
+            )
+            events.show({wait.gate for wait in waits if wait.gate})
+
+
+class _Events:
+    """The events of one job, one for each gate that it ever waited for.
+
+    Nova can finish only the first event of a name, so there is one.
+    """
+
+    def __init__(self, host: str, job: job_lib.Job) -> None:
+        self._host = host
+        self._job = job
+        self._open: dict[str, Any] = {}
+        self._shown: set[str] = set()
+
+    def show(self, gates: set[str]) -> None:
+        """Have open events for these gates only."""
+        for gate in set(self._open) - gates:
+            event.leave(self._job, self._open.pop(gate))
+        for gate in sorted(gates - self._shown):
+            self._shown.add(gate)
+            reporter = event.enter(self._host, self._job, EVENT_PREFIX + gate)
+            if reporter is not None:
+                self._open[gate] = reporter

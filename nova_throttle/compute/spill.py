@@ -1,0 +1,55 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""When a destination declines, so that the scheduler chooses another host.
+
+It does so before anything is held for the request: Nova's own check of a
+destination has a lawful no, after which the next host is tried.
+"""
+
+from typing import Any
+
+import nova.conf
+from nova import exception as nova_exception
+import oslo_messaging as messaging
+
+from nova_throttle.admission import controller
+from nova_throttle.admission import peer
+from nova_throttle import exception
+
+CONF = nova.conf.CONF
+
+
+def check(host: str, throttle: controller.Controller, migration: Any) -> None:
+    """Decline a request that would wait behind too many.
+
+    :param host: this host.
+    :param throttle: its controller.
+    :param migration: the record; its destination is set already if the
+        request names its host, and None comes from an old conductor.
+    :raises ExpectedException: with Nova's MigrationPreCheckError, which the
+        conductor gets without a traceback in our log.
+    """
+    longest = CONF.nova_throttle.max_incoming_queue
+    if longest is None or migration is None or migration.dest_compute:
+        return
+    gate = throttle.snapshot().gates[peer.GATE]
+    taken = len(gate.owners) + len(gate.offered)
+    if not gate.limit or taken < gate.limit or len(gate.waiting) < longest:
+        return
+    reason = exception.IncomingQueueFull(
+        waiting=len(gate.waiting), host=host, limit=gate.limit
+    )
+    try:
+        raise nova_exception.MigrationPreCheckError(reason=str(reason))
+    except nova_exception.MigrationPreCheckError as error:
+        raise messaging.ExpectedException() from error

@@ -245,14 +245,21 @@ class Controller:
         with self._lock:
             return tuple(w.request for w in self._queue)
 
+    def gate(self, name: str) -> snapshot_lib.GateState:
+        """Return what is true of one gate, without a look at the queue.
+
+        :raises UnknownGate: if there is no such gate.
+        """
+        with self._lock:
+            if name not in self._gates:
+                raise exception.UnknownGate(gate=name)
+            return self._state(name)
+
     def snapshot(self) -> snapshot_lib.Snapshot:
         """Return what is true at this instant, as a frozen value."""
         with self._lock:
             look = view.Look(
-                gates={
-                    name: snapshot_lib.GateState(name, gate.limit, gate.owners)
-                    for name, gate in self._gates.items()
-                },
+                gates={name: self._state(name) for name in self._gates},
                 reserved=self._queue.reservations(self._room),
                 queued=list(self._queue),
                 consents=self._consents.waits(),
@@ -293,6 +300,10 @@ class Controller:
         if request.consent and self._consents.queued(waiting, self._free):
             self._queue.consent(request.migration_uuid)
         return self._admit()
+
+    def _state(self, name: str) -> snapshot_lib.GateState:
+        gate = self._gates[name]
+        return snapshot_lib.GateState(name, gate.limit, gate.owners)
 
     def _room(self, gate: str) -> float:
         return self._gates[gate].room()

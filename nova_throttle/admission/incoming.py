@@ -149,12 +149,18 @@ class Incoming:
             state = self._state()
             own = [g for g in self._guests.values() if g.source == source]
             places = self._places()
+            life = self._heard.get(source, _NEVER)[0]
             return wire.Tell(
                 destination=self._host,
                 incarnation=self.incarnation,
                 serial=self._serial,
-                answers=self._heard.get(source, _NEVER)[0],
-                offers=tuple(guest.offer() for guest in own if guest.offered),
+                answers=life,
+                # The number of any other means nothing to this life.
+                offers=tuple(
+                    guest.offer()
+                    for guest in own
+                    if guest.offered and guest.incarnation == life
+                ),
                 limit=state.limit,
                 owners=state.owners + state.offered,
                 places=tuple(

@@ -114,6 +114,14 @@ class IncomingTestCase(testtools.TestCase):
         self.hear(1, life=2, complete=True, m1=WAITS)
         self.assert_gate(waiting=('m1',))
 
+    def test_offer_to_a_dead_life_is_not_made_to_the_next(self):
+        """Its number may be that of another message of the new life."""
+        self.hear(1, m1=READY)
+        self.hear(2, life=2, m2=WAITS)
+        self.assertEqual([], self.offers())
+        self.hear(1, life=2, complete=True, m1=READY)
+        self.assertEqual([('m1', 1)], self.offers())
+
     def test_taken_offer_of_a_dead_life_is_not_given_twice(self):
         """A new life vouches for what the old one started on an offer."""
         self.hear(1, m1=READY)

@@ -38,6 +38,7 @@ class Host:
         self.down_since = 0.0
         self.source = None
         self.destination = None
+        self._number = 0
 
     @property
     def is_down(self):
@@ -61,10 +62,18 @@ class Host:
         self.source.recover()
         self.destination.recover()
 
+    @property
+    def number(self):
+        """The incarnation of its source's half, also when that is dead."""
+        if self.source is not None:
+            self._number = self.source.outgoing._incarnation
+        return self._number
+
     def kill(self):
         """End a life, as kill -9 does."""
         self.up = False
         self.life += 1
+        self.world.loop.note('dies', self.name, self.number)
         self.down_since = self.world.loop.now
         self.source = self.destination = None
 
@@ -108,8 +117,7 @@ class Host:
         number: it takes a late word of the life before for a new one. That
         is not covered, see the contributor guide.
         """
-        sender = self.world.hosts[ask.source].source
-        return sender is not None and sender.is_younger(ask.incarnation)
+        return ask.incarnation > self.world.hosts[ask.source].number
 
     def _forget_plain(self):
         """Nova by itself forgets its queue, and ends what it finds."""

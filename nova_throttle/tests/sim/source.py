@@ -59,10 +59,6 @@ class Source:
         """Whether the service is still in this life."""
         return self.host.source is self
 
-    def is_younger(self, incarnation):
-        """Tell whether a number is greater than this life's own."""
-        return incarnation > self.outgoing._incarnation
-
     def recover(self):
         """Go on with what the journal has."""
         journal = list(self.host.journal)

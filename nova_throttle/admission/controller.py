@@ -174,16 +174,22 @@ class Controller:
                 self._punch(request, error)
         return request is not None
 
-    def offer(self, migration_uuid: str, keep: bool = False) -> bool:
+    def offer(
+        self,
+        migration_uuid: str,
+        keep: bool = False,
+        valid: Callable[[], bool] = lambda: True,
+    ) -> bool:
         """Start a request that another host has a slot for, or decline.
 
         :param keep: that host keeps the slot: take it in any case, and
             start as soon as this host has room.
+        :param valid: whether the offer holds still, asked under the lock.
         :returns: whether the slot was taken.
         """
         with self._lock:
             waiting = self._queue.get(migration_uuid)
-            if waiting is None or self._closed or self._held:
+            if waiting is None or self._closed or self._held or not valid():
                 return False
             if not self._queue.may_start(waiting, self._room):
                 if keep:
@@ -224,8 +230,7 @@ class Controller:
         """Start nothing and accept nothing from now on."""
         with self._lock:
             self._closed = True
-            for uuid in self._consents.retreat():
-                self._queue.consent(uuid, False)
+            self.revoke(self._consents.retreat())
         self._consents.flush()
 
     def hold(self) -> None:
@@ -245,14 +250,21 @@ class Controller:
         with self._lock:
             return tuple(w.request for w in self._queue)
 
+    def gate(self, name: str) -> snapshot_lib.GateState:
+        """Return what is true of one gate, without a look at the queue.
+
+        :raises UnknownGate: if there is no such gate.
+        """
+        with self._lock:
+            if name not in self._gates:
+                raise exception.UnknownGate(gate=name)
+            return self._state(name)
+
     def snapshot(self) -> snapshot_lib.Snapshot:
         """Return what is true at this instant, as a frozen value."""
         with self._lock:
             look = view.Look(
-                gates={
-                    name: snapshot_lib.GateState(name, gate.limit, gate.owners)
-                    for name, gate in self._gates.items()
-                },
+                gates={name: self._state(name) for name in self._gates},
                 reserved=self._queue.reservations(self._room),
                 queued=list(self._queue),
                 consents=self._consents.waits(),
@@ -264,6 +276,15 @@ class Controller:
 
     # The caller of each method from here to the next such line holds the
     # lock.
+
+    def revoke(self, migration_uuids: Iterable[str]) -> None:
+        """Note that requests have lost another host's consent.
+
+        For who gives it: unlike all else here that is public, it is called
+        with the lock held.
+        """
+        for uuid in migration_uuids:
+            self._queue.consent(uuid, False)
 
     def _check(self, request: Request) -> None:
         if self._closed:
@@ -293,6 +314,10 @@ class Controller:
         if request.consent and self._consents.queued(waiting, self._free):
             self._queue.consent(request.migration_uuid)
         return self._admit()
+
+    def _state(self, name: str) -> snapshot_lib.GateState:
+        gate = self._gates[name]
+        return snapshot_lib.GateState(name, gate.limit, gate.owners)
 
     def _room(self, gate: str) -> float:
         return self._gates[gate].room()

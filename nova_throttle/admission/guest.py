@@ -43,6 +43,8 @@ class Guest:
     :param offered: whether it has a slot that its source has not been seen
         to take.
     :param looked_at: whether it was found like this before.
+    :param by_fact: whether it owns a slot because it is in progress, not by
+        an offer: only facts, or its source's word that it is, go beyond.
     """
 
     item: wire.Item
@@ -52,6 +54,7 @@ class Guest:
     request: request_lib.Request | None = None
     offered: bool = False
     looked_at: bool = False
+    by_fact: bool = False
 
     @property
     def owns(self) -> bool:

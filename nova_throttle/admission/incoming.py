@@ -73,9 +73,12 @@ class Incoming:
         )
         self._gate.hold()
         self.held = True
-        # Sources that a message is due for, and the standstill last told.
+        # Sources that a message is due for.
         self._due: set[str] = set()
-        self._told = ''
+        # Who waits, with their places, if that is known.
+        self._line: dict[str, int] | None = None
+        # How many have left the line without a slot.
+        self._quitters = 0
         # Reentrant: the gate calls back.
         self._lock = threading.RLock()
 
@@ -85,7 +88,6 @@ class Incoming:
         """Begin to give slots."""
         with self._change():
             self.held = False
-            self._gate.proceed()
 
     def close(self) -> None:
         """Give no slot from now on."""
@@ -116,12 +118,19 @@ class Incoming:
 
     # What sources say
 
-    def hear(self, ask: wire.Ask) -> None:
+    def hear(self, ask: wire.Ask, reported: bool = False) -> None:
         """Take up what a source says; twice, or late, is harmless.
 
         If it wants an answer, compose() has to make one for it now.
+
+        :param reported: this host asked for it, so it gets no answer.
         """
-        with self._change(ask.source if ask.wants_answer else ''):
+        answered = ask.wants_answer and not reported
+        with self._change(ask.source if answered else ''):
+            if ask.knows > self.incarnation:
+                # The clock of this host was set back between its two lives:
+                # the source would not listen to this one.
+                self.incarnation = ask.knows + 1
             now = (ask.incarnation, ask.serial)
             heard = self._heard.get(ask.source, _NEVER)
             if now[0] < heard[0]:
@@ -139,13 +148,19 @@ class Incoming:
             self._serial += 1
             state = self._state()
             own = [g for g in self._guests.values() if g.source == source]
-            places = {u: n for n, u in enumerate(state.waiting, 1)}
+            places = self._places()
+            life = self._heard.get(source, _NEVER)[0]
             return wire.Tell(
                 destination=self._host,
                 incarnation=self.incarnation,
                 serial=self._serial,
-                answers=self._heard.get(source, _NEVER)[0],
-                offers=tuple(guest.offer() for guest in own if guest.offered),
+                answers=life,
+                # The number of any other means nothing to this life.
+                offers=tuple(
+                    guest.offer()
+                    for guest in own
+                    if guest.offered and guest.incarnation == life
+                ),
                 limit=state.limit,
                 owners=state.owners + state.offered,
                 places=tuple(
@@ -242,6 +257,7 @@ class Incoming:
             for uuid, guest in list(self._guests.items()):
                 recorded = found.get(uuid)
                 active = recorded is not None and recorded.active
+                guest.by_fact = guest.by_fact and active
                 if guest.source in down and not active:
                     self._remove(uuid)
                 elif self._is_doubtful(guest, active):
@@ -253,12 +269,21 @@ class Incoming:
     def _change(self, answered: str = '') -> Iterator[None]:
         """Do something, and tell all who wait if they have to know.
 
+        Slots are handed out when it is done, so that what is to be done is
+        one change: an owner is known before a slot is given to the next, and
+        the order of the items of a message is not that of the slots.
+
         :param answered: a source that gets an answer anyhow.
         """
         with self._lock:
-            before = self._state()
+            before = self._news()
+            if not self._gate.closed:
+                self._gate.hold()
             yield
-            if self._is_worth_telling(before, self._state()):
+            if not self.held:
+                self._gate.proceed()
+            self._line = None
+            if self._news() != before:
                 waiting = (g for g in self._guests.values() if not g.owns)
                 self._due.update(guest.source for guest in waiting)
             due, self._due = self._due - {answered}, set()
@@ -267,31 +292,35 @@ class Incoming:
 
     # The caller of each method from here on holds the lock.
 
-    def _is_worth_telling(
-        self, before: snapshot_lib.GateState, after: snapshot_lib.GateState
-    ) -> bool:
-        told, self._told = self._told, self._standstill()
-        return (
-            told != self._told
-            or (before.limit, before.owners, before.offered)
-            != (after.limit, after.owners, after.offered)
-            or bool(set(before.waiting).difference(after.waiting))
-        )
+    def _news(self) -> tuple[object, ...]:
+        """Return what all who wait have to know; it is cheap."""
+        gate = self._gate.gate(GATE)
+        offered = [self._guests[uuid].offered for uuid in gate.owners]
+        return self._standstill(), gate, offered, self._quitters
 
     def _state(self) -> snapshot_lib.GateState:
-        gate = self._gate.snapshot().gates[GATE]
-        offered = {u for u, g in self._guests.items() if g.offered}
-        line = sorted(
-            (g for g in self._guests.values() if not g.owns),
-            key=lambda guest: guest.order,
-        )
+        gate = self._gate.gate(GATE)
+        offered = [u for u in gate.owners if self._guests[u].offered]
         return snapshot_lib.GateState(
             GATE,
             gate.limit,
             owners=tuple(u for u in gate.owners if u not in offered),
-            offered=tuple(u for u in gate.owners if u in offered),
-            waiting=tuple(g.item.migration_uuid for g in line),
+            offered=tuple(offered),
+            waiting=tuple(self._places()),
         )
+
+    def _places(self) -> dict[str, int]:
+        """Return the place of each who waits; kept until the next change."""
+        if self._line is None:
+            line = sorted(
+                (g for g in self._guests.values() if not g.owns),
+                key=lambda guest: guest.order,
+            )
+            self._line = {
+                guest.item.migration_uuid: place
+                for place, guest in enumerate(line, 1)
+            }
+        return self._line
 
     def _standstill(self) -> str:
         if self._gate.closed:
@@ -317,6 +346,9 @@ class Incoming:
             self._remove(item.migration_uuid)
             return
         before = self._guests.get(item.migration_uuid)
+        if before and before.by_fact and item.standing is not Standing.HOLDS:
+            # A late word of the time before it started without an offer.
+            return
         if before is None:
             guest = guest_lib.Guest(
                 item, ask.source, ask.incarnation, ask.serial
@@ -327,7 +359,7 @@ class Incoming:
             reborn = guest.incarnation != ask.incarnation
             guest.item, guest.source = item, ask.source
             guest.incarnation, guest.serial = ask.incarnation, ask.serial
-            guest.looked_at = False
+            guest.looked_at = guest.by_fact = False
             if reborn and guest.offered:
                 # Its source has lost the offer.
                 self._release(guest)
@@ -370,6 +402,7 @@ class Incoming:
             heard = self._heard.get(fact.source, _NEVER)
             guest = guest_lib.Guest(item, fact.source, *heard)
             self._guests[fact.migration_uuid] = guest
+        guest.by_fact = True
         self._own(guest)
 
     def _release(self, guest: guest_lib.Guest) -> None:
@@ -383,6 +416,7 @@ class Incoming:
     def _remove(self, migration_uuid: str) -> bool:
         guest = self._guests.pop(migration_uuid, None)
         if guest is not None:
+            self._quitters += not guest.owns
             self._release(guest)
         return guest is not None
 
@@ -392,6 +426,7 @@ class Incoming:
             if (
                 guest.source == ask.source
                 and uuid not in named
+                and not guest.by_fact
                 and self._is_news(uuid, ask)
             ):
                 self._remove(uuid)

@@ -20,6 +20,7 @@ either host while it waits for the other.
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
+import functools
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -186,8 +187,11 @@ class Outgoing(consent.Consents):
         with self._lock:
             offers = self._read(tell)
         for offer in offers:
-            if not self._throttle.offer(offer.migration_uuid, offer.keep):
-                self._decline(tell.destination, offer)
+            valid = functools.partial(self._is_valid, tell, offer)
+            if not self._throttle.offer(
+                offer.migration_uuid, offer.keep, valid
+            ):
+                self._decline(tell, offer)
         self.flush()
 
     def _read(self, tell: wire.Tell) -> list[wire.Offer]:
@@ -198,23 +202,42 @@ class Outgoing(consent.Consents):
             self._incarnation = tell.answers + 1
             for each in self._peers.values():
                 each.complete = True
+                # The destinations take back what they gave to this host.
+                self._throttle.revoke(each.release())
         if tell.incarnation < peer.incarnation:
             return []
+        self._meet(peer, tell.incarnation)
         peer.read(tell)
         peer.heard_at = self._clock()
-        peer.open_until = None
         if tell.answers != self._incarnation:
             peer.complete = peer.complete or bool(peer.entries)
             self._mark(peer)
             return []
-        offers = [offer for offer in tell.offers if peer.is_valid(offer)]
         self._mark(peer)
-        return offers
+        return [offer for offer in tell.offers if peer.is_valid(offer)]
 
-    def _decline(self, host: str, offer: wire.Offer) -> None:
+    def _meet(self, peer: Peer, incarnation: int) -> None:
+        """Note that a destination lives; the caller holds the lock.
+
+        What waits may not go on by a consent of its life before, or because
+        it kept no gate.
+        """
+        if peer.open_until is not None or incarnation != peer.incarnation:
+            self._throttle.revoke(peer.release())
+        peer.open_until = None
+        peer.meet(incarnation)
+
+    def _is_valid(self, tell: wire.Tell, offer: wire.Offer) -> bool:
+        """Tell whether an offer holds still; the caller holds the lock."""
+        peer = self._peer(tell.destination)
+        if tell.answers != self._incarnation:
+            return False
+        return tell.incarnation == peer.incarnation and peer.is_valid(offer)
+
+    def _decline(self, tell: wire.Tell, offer: wire.Offer) -> None:
         with self._lock:
-            peer = self._peer(host)
-            if peer.is_valid(offer):
+            if self._is_valid(tell, offer):
+                peer = self._peer(tell.destination)
                 peer.wait(offer.migration_uuid)
                 self._mark(peer)
 
@@ -268,9 +291,7 @@ class Outgoing(consent.Consents):
         :param incarnation: its own: offers of an earlier life are void.
         """
         with self._lock:
-            peer = self._peer(host)
-            peer.meet(incarnation)
-            peer.open_until = None
+            self._meet(self._peer(host), incarnation)
         ask = self.compose(host, complete=True)
         assert ask is not None  # a complete one always says something
         return ask

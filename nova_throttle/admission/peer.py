@@ -128,14 +128,15 @@ class Peer:
                 request_lib.Request(migration_uuid, '', self.host, ()),
                 Standing.GONE,
             )
-        elif entry.standing is Standing.READY and entry.waiting is not None:
+        elif entry.standing in _ASKING and entry.waiting is not None:
             self._stand(entry, Standing.WAITS)
             heapq.heappush(self.idle, entry.waiting)
 
     def insist(self, migration_uuid: str) -> None:
         """Note that a slot has to be kept for a request."""
         entry = self.entries.get(migration_uuid)
-        if entry is not None and entry.standing in _WAITING:
+        asks = (Standing.WAITS, Standing.READY)
+        if entry is not None and entry.standing in asks:
             self._stand(entry, Standing.INSISTS)
 
     def retreat(self) -> list[str]:
@@ -145,7 +146,6 @@ class Peer:
         """
         asking = list(self._asking)
         for uuid in asking:
-            self.entries[uuid].standing = Standing.READY
             self.wait(uuid)
         return asking
 

@@ -246,7 +246,8 @@ class WaitQueue:
         for waiting in passed:
             if not set(gates).isdisjoint(waiting.request.gates):
                 waiting.overtaken += 1
-                if waiting.overtaken == self._patience:
+                # Each time: its consent may have been lost since the last.
+                if waiting.overtaken >= self._patience:
                     self._impatient.append(waiting)
 
     def _reserve(

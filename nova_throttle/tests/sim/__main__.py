@@ -1,0 +1,63 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Run a scenario and print what it has shown.
+
+    python -m nova_throttle.tests.sim --hosts 300 --requests 5000 --seed 7
+
+It exits with 1, the seed and the end of the trace if a rule is broken.
+"""
+
+import argparse
+import dataclasses
+import sys
+import time
+
+from nova_throttle.tests.sim import loop
+from nova_throttle.tests.sim import report
+from nova_throttle.tests.sim import scenario
+from nova_throttle.tests.sim import world
+
+
+def parse(arguments):
+    """Return the scenario of a command line; each number is an option."""
+    parser = argparse.ArgumentParser(
+        prog='nova_throttle.tests.sim',
+        description=__doc__.splitlines()[0],
+        epilog=scenario.Scenario.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for field in dataclasses.fields(scenario.Scenario):
+        parser.add_argument(
+            '--' + field.name.replace('_', '-'),
+            type=field.type,
+            default=field.default,
+        )
+    return scenario.Scenario(**vars(parser.parse_args(arguments)))
+
+
+def main(arguments=None):
+    """Run; return the exit code."""
+    fleet = world.World(parse(arguments))
+    since = time.process_time()
+    try:
+        fleet.run()
+    except loop.Violation as error:
+        print('\n'.join(report.trace(fleet)))
+        print(f'seed {fleet.scenario.seed}: {error}')
+        return 1
+    print('\n'.join(report.lines(fleet, time.process_time() - since)))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

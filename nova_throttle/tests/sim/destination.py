@@ -1,0 +1,135 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One life of the destination's half, driven as its adapter drives it."""
+
+from nova_throttle.admission import incoming as incoming_lib
+from nova_throttle.tests.sim import bus as bus_lib
+
+# How long the database takes to be read, and a failed report to be repeated.
+READ = 0.05
+RETRY = 5.0
+
+
+class _Watched(incoming_lib.Incoming):
+    """Lets the referee see each offer in the instant in which it is made."""
+
+    on_offer = staticmethod(bool)
+
+    def _offer(self, request):
+        super()._offer(request)
+        self.on_offer(request.migration_uuid)
+
+
+class Destination:
+    """Incoming of a host, from its start to its death."""
+
+    def __init__(self, host, incarnation):
+        self.host = host
+        self._world = host.world
+        self._due = set()
+        self._awaited = set()
+        self.incoming = _Watched(
+            host.name, incarnation, host.incoming_limit, self._post
+        )
+        self.incoming.on_offer = self._on_offer
+
+    @property
+    def is_alive(self):
+        """Whether the service is still in this life."""
+        return self.host.destination is self
+
+    def recover(self):
+        """Learn who comes, from the records and from the sources."""
+        facts = self._world.facts(self.host)
+        self.incoming.reconcile(facts)
+        self._awaited = {fact.source for fact in facts}
+        for name in sorted(self._awaited):
+            self._await(name)
+        self._proceed()
+
+    def check(self):
+        """Compare what is known with the records."""
+        known = self.incoming.guests()
+        facts = self._world.facts(self.host)
+        self._world.loop.after(READ, self._compare, known, facts)
+
+    def serve(self, kind, value):
+        """Answer a message of a source."""
+        self.incoming.hear(value)
+        return self.incoming.compose(value.source)
+
+    def _compare(self, known, facts):
+        if not self.is_alive:
+            return
+        self._world.touch(self.host)
+        down = [h.name for h in self._world.hosts.values() if h.is_down]
+        doubtful = self.incoming.reconcile(facts, down)
+        recorded = {fact.migration_uuid for fact in facts}
+        for uuid in known:
+            if uuid not in recorded:
+                self.incoming.free(uuid)
+        for name in doubtful:
+            self._report(name, lambda outcome, name=name: None)
+
+    def _await(self, name):
+        """Ask a source for all it has until it has said it or is dead."""
+        if not self.is_alive:
+            return
+        if self._world.hosts[name].is_down:
+            self._awaited.discard(name)
+            self._proceed()
+            return
+
+        def done(outcome):
+            if outcome == bus_lib.FAILED:
+                self._world.loop.after(RETRY, self._await, name)
+            else:
+                self._awaited.discard(name)
+                self._proceed()
+
+        self._report(name, done)
+
+    def _proceed(self):
+        if not self._awaited and self.incoming.held:
+            self._world.touch(self.host)
+            self.incoming.proceed()
+
+    def _report(self, name, then):
+        def done(outcome, ask):
+            if outcome == bus_lib.ANSWERED:
+                self.incoming.hear(ask, reported=True)
+            then(outcome)
+
+        self._world.bus.call(
+            self.host,
+            self._world.hosts[name],
+            'report',
+            (self.host.name, self.incoming.incarnation),
+            done,
+        )
+
+    def _on_offer(self, uuid):
+        self._world.referee.offered(self, self._world.migrations[uuid])
+
+    def _post(self, name):
+        if name not in self._due:
+            self._due.add(name)
+            self._world.loop.after(0, self._send, name)
+
+    def _send(self, name):
+        self._due.discard(name)
+        if self.is_alive:
+            target = self._world.hosts[name]
+            tell = self.incoming.compose(name)
+            kind = 'offer' if tell.offers else 'news'
+            self._world.bus.cast(target, kind, tell)

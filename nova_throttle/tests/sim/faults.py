@@ -1,0 +1,137 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What goes wrong while requests come, and that it ends."""
+
+
+class Faults:
+    """Plans the faults of a scenario on its world."""
+
+    def __init__(self, world):
+        self._world = world
+        self._random = world.random
+
+    def plan(self):
+        """Spread all faults over the span; then all becomes calm."""
+        scenario = self._world.scenario
+        for number, fault in (
+            (scenario.crashes, self._crash),
+            (scenario.swaps, self._swap),
+            (scenario.resizes, self._resize),
+            (scenario.cancels, self._cancel),
+            (scenario.pauses, self._pause),
+        ):
+            for _number in range(number):
+                time = self._random.uniform(0.02, 1) * scenario.span
+                self._world.loop.after(time, fault)
+        self._world.loop.after(scenario.span * 1.1, self._calm)
+
+    def _calm(self):
+        """The bus is perfect from now on; hosts come back by themselves."""
+        self._world.bus.is_bad = False
+        for host in self._world.hosts.values():
+            if not host.up:
+                self._return(host, host.life)
+        self._world.calm = True
+        self._world.loop.note('all is calm')
+
+    def _pick(self):
+        hosts = [host for host in self._world.hosts.values() if host.up]
+        return self._random.choice(hosts) if hosts else None
+
+    def _crash(self, swap=False):
+        host = self._pick()
+        if host is None:
+            return
+        self._world.count('killed')
+        self._world.loop.note('killed', host.name)
+        host.kill()
+        self._fail_guests(host)
+        if swap:
+            self._world.count('version swapped')
+            host.product = not host.product
+        longest = self._random.choice((2, 20, 200))
+        away = self._random.uniform(0.1, longest)
+        self._world.loop.after(away, self._return, host, host.life)
+
+    def _fail_guests(self, host):
+        """Some of what comes to a host that is killed fails soon."""
+        for migration in list(self._world.coming_to[host.name].values()):
+            if self._random.random() < 0.5:
+                self._world.loop.after(
+                    self._random.uniform(0, 10),
+                    self._world.end,
+                    migration,
+                    migration.attempt,
+                )
+
+    def _return(self, host, life):
+        if host.life == life and not host.up:
+            self._world.loop.note('returns', host.name, host.product)
+            host.start()
+            self._world.touch(host)
+
+    def _swap(self):
+        self._crash(swap=True)
+
+    def _resize(self):
+        host = self._pick()
+        if host is None:
+            return
+        self._world.count('resized')
+        limit = self._random.choice((0, 1, 1, 2, 3))
+        incoming = self._random.random() < 0.6
+        if incoming:
+            host.incoming_limit = limit
+        else:
+            host.outgoing_limit = limit
+        self._world.touch(host)
+        if host.source is None:
+            return
+        self._world.loop.note('resized', host.name, incoming, limit)
+        if incoming:
+            host.destination.incoming.resize(limit)
+        else:
+            host.source.throttle.resize('source', limit)
+
+    def _cancel(self):
+        host = self._pick()
+        if host is None or host.source is None or not host.journal:
+            return
+        self._world.count('cancelled')
+        self._world.touch(host)
+        host.source.cancel(self._random.choice(list(host.journal)))
+
+    def _pause(self):
+        """Close a half of a host, and go on later."""
+        host = self._pick()
+        if host is None or host.source is None:
+            return
+        self._world.count('paused')
+        self._world.touch(host)
+        if self._random.random() < 0.5:
+            half, incoming = host.source.throttle, None
+        else:
+            half = incoming = host.destination.incoming
+        if incoming is not None and incoming.held:
+            return
+        half.close()
+        self._world.loop.note('closed', host.name, half is incoming)
+        later = self._random.uniform(1, 60)
+        self._world.loop.after(later, self._go_on, host, host.life, half)
+
+    def _go_on(self, host, life, half):
+        if host.life == life:
+            self._world.touch(host)
+            self._world.loop.note('goes on', host.name)
+            half.hold()
+            half.proceed()

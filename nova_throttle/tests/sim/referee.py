@@ -1,0 +1,185 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The rules, judged by the truth of the world after every step.
+
+A host is looked at when anything has happened to it: nothing else can have
+changed what it says or what is true of it.
+"""
+
+import collections
+
+from nova_throttle.admission import wire
+from nova_throttle.tests.sim import loop
+
+_READY = (wire.Standing.READY, wire.Standing.INSISTS)
+
+
+class Referee:
+    """Looks at each step; a broken rule is a Violation."""
+
+    def __init__(self, world):
+        self._world = world
+        self.touched = {}
+        self.checks = collections.Counter()
+        # Seconds from the offer of a slot to the start on it.
+        self.delays = []
+        # The same for slots that were kept for one that insisted.
+        self.kept = []
+        self.starts = collections.Counter()
+        self.offers = 0
+        self.broken = ''
+
+    def watch(self):
+        """Look at each host that something has happened to.
+
+        :raises Violation: if any rule has been broken.
+        """
+        touched, self.touched = self.touched, {}
+        for host in touched:
+            if host.source is not None:
+                self._check_source(host)
+                self._check_destination(host)
+        self._judge()
+
+    def begins(self, host, migration):
+        """A migration is about to start: R1, R7 and R9."""
+        self._expect('R7', migration.status == 'queued', migration)
+        self.starts[migration.basis] += 1
+        if host.source is None:
+            return
+        self._expect('R9', not host.source.throttle.closed, migration)
+        leaving = self._world.leaving[host.name].values()
+        leaving = [m for m in leaving if m.basis != 'plain']
+        self._limit(host.outgoing_limit, len(leaving) + 1, migration)
+        if migration.basis == 'offer':
+            self._begins_there(migration)
+
+    def began(self, host, migration):
+        """A migration has started: what it cost, and who was passed."""
+        if migration.basis == 'offer':
+            delay = self._world.loop.now - migration.offered_at
+            kept = migration.kept
+            (self.kept if kept else self.delays).append(delay)
+            prompt = delay <= self._world.scenario.latency + 1e-6
+            stormy = self._world.scenario.is_stormy
+            paused = self._world.scenario.pauses
+            self._expect('R5', kept or stormy or paused or prompt, delay)
+        for other in host.journal:
+            if other.status == 'queued' and other.order < migration.order:
+                other.overtaken += 1
+
+    def offered(self, destination, migration):
+        """A destination gives a slot: R1 and R6."""
+        host, incoming = destination.host, destination.incoming
+        guests = incoming._guests
+        migration.kept = False
+        migration.offered_at = self._world.loop.now
+        migration.allowed = host.incoming_limit
+        self.offers += 1
+        self._world.loop.note('offer', migration.uuid, host.name)
+        coming = self._world.coming_to[host.name].values()
+        taken = {m.uuid for m in coming if m.arrived or m.basis == 'offer'}
+        taken.update(u for u, g in guests.items() if g.offered)
+        self._limit(host.incoming_limit, len(taken), migration)
+        first = min(
+            (g.order for g in guests.values() if _is_in_line(g)),
+            default=migration.order,
+        )
+        self._expect('R6', migration.order <= first, (migration, first))
+
+    def served(self):
+        """Everything that was asked is over: nobody starves."""
+        self._expect('served', self._world.is_done, self._world.unsettled)
+        self._judge()
+
+    def settled(self):
+        """Nothing is left anywhere: R3."""
+        for host in self._world.hosts.values():
+            if host.source is None:
+                continue
+            throttle = host.source.throttle
+            owners = throttle.gate('source').owners
+            self._expect('R3', not owners, (host.name, owners))
+            self._expect('R3', not throttle.waiting(), host.name)
+            guests = host.destination.incoming.guests()
+            self._expect('R3', not guests, (host.name, guests))
+        self._judge()
+
+    def _judge(self):
+        if self.broken:
+            raise loop.Violation(self.broken)
+
+    def _begins_there(self, migration):
+        """One that starts on an offer has a slot there, in truth."""
+        host = self._world.hosts[migration.destination]
+        coming = self._world.coming_to[host.name].values()
+        coming = [m for m in coming if m.basis == 'offer']
+        limits = (host.incoming_limit, migration.allowed)
+        limit = max(limits) if all(limits) else 0
+        self._limit(limit, len(coming) + 1, migration)
+        destination = host.destination
+        if destination is not None and not destination.incoming.held:
+            guest = destination.incoming._guests.get(migration.uuid)
+            owns = guest is not None and guest.owns
+            migration.kept = owns and guest.offer().keep
+            self._expect('R1 slot', owns, (migration, guest))
+
+    def _check_source(self, host):
+        """The source gate is as full as it is in truth: R1 to R3."""
+        owners = set(host.source.throttle.gate('source').owners)
+        for migration in self._world.leaving[host.name].values():
+            owns = migration.uuid in owners or migration.basis == 'plain'
+            self._expect('R3 source', owns, migration)
+        for uuid in owners:
+            status = self._world.migrations[uuid].status
+            self._expect('R2 source', status == 'active', uuid)
+
+    def _check_destination(self, host):
+        """What is in progress here owns a slot here: R1 to R3 and R5."""
+        incoming = host.destination.incoming
+        if incoming.held:
+            return
+        guests = incoming._guests
+        for migration in self._world.coming_to[host.name].values():
+            if migration.arrived:
+                guest = guests.get(migration.uuid)
+                owns = guest and guest.owns and not guest.offered
+                self._expect('R3 destination', owns, (migration, guest))
+        gate = incoming._gate.gate('destination')
+        if not self._world.scenario.is_stormy:
+            for uuid in gate.owners:
+                queued = self._world.migrations[uuid].status == 'queued'
+                offered = guests[uuid].offered
+                self._expect('R2 destination', offered or not queued, uuid)
+        if not incoming._gate.closed and not _is_full(gate):
+            idle = [g for g in guests.values() if _is_in_line(g)]
+            self._expect('R5 idle slot', not idle, idle)
+
+    def _limit(self, limit, owners, migration):
+        within = not limit or owners <= limit
+        self._expect('R1 limit', within, (limit, owners, migration))
+
+    def _expect(self, rule, holds, about):
+        self.checks[rule] += 1
+        if not holds and not self.broken:
+            # Raised later: the core catches what a start raises.
+            self.broken = f'{rule} does not hold: {about}'
+            self._world.loop.note('BROKEN', self.broken)
+
+
+def _is_in_line(guest):
+    return guest.item.standing in _READY and not guest.owns
+
+
+def _is_full(gate):
+    return 0 < gate.limit <= len(gate.owners)

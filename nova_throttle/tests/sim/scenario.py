@@ -1,0 +1,70 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a run is made of."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """The numbers of a run; times are in seconds of the virtual clock.
+
+    :param span: requests come and faults happen during this time.
+    :param hot: how many hosts most requests go to; 0 is all alike.
+    :param loss: share of messages that are lost.
+    :param double: share of messages that come twice.
+    :param slow: share of messages that are late, some by more than a call
+        waits.
+    :param crashes: hosts that are killed and come back.
+    :param plain: hosts that don't have the product at first.
+    :param swaps: restarts with another version: with the product or without.
+    :param resizes: limits that are changed.
+    :param cancels: requests that are cancelled, or aborted.
+    :param pauses: hosts that close and go on.
+    :param backward: share of restarts with a clock that was set back.
+    :param latency: of a message; it is constant on a perfect bus.
+    """
+
+    hosts: int = 20
+    requests: int = 300
+    seed: int = 0
+    span: float = 600.0
+    duration: float = 20.0
+    hot: int = 0
+    incoming: int = 2
+    outgoing: int = 1
+    priorities: int = 1
+    loss: float = 0.0
+    double: float = 0.0
+    slow: float = 0.0
+    crashes: int = 0
+    plain: int = 0
+    swaps: int = 0
+    resizes: int = 0
+    cancels: int = 0
+    pauses: int = 0
+    backward: float = 0.0
+    latency: float = 0.01
+    interval: float = 60.0
+    timeout: float = 10.0
+    down_time: float = 60.0
+
+    @property
+    def is_bad(self):
+        """Whether the bus is not perfect."""
+        return bool(self.loss or self.double or self.slow)
+
+    @property
+    def is_stormy(self):
+        """Whether anything may be known wrongly for a while."""
+        return self.is_bad or bool(self.crashes or self.plain or self.swaps)

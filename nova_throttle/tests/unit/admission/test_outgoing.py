@@ -1,0 +1,297 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The source's half: what it asks for, and what it makes of offers."""
+
+import dataclasses
+
+from nova_throttle.admission import controller
+from nova_throttle.admission import outgoing
+from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import wire
+from nova_throttle.tests.unit.admission import base
+
+READY = wire.Standing.READY
+WAITS = wire.Standing.WAITS
+INSISTS = wire.Standing.INSISTS
+HOLDS = wire.Standing.HOLDS
+GONE = wire.Standing.GONE
+
+
+class OutgoingTestCase(base.CoreTestCase):
+    """One source with one slot; the test says what destinations tell."""
+
+    def setUp(self):
+        super().setUp()
+        self.posted = []
+        self.now = 0.0
+        self.out = outgoing.Outgoing(
+            's', 5, self.posted.append, clock=lambda: self.now
+        )
+        self.throttle = controller.Controller(
+            {'source': 1},
+            self._start,
+            consents=self.out,
+            patience=1,
+            clock=lambda: self.now,
+        )
+
+    def migrate(self, name, destination='d'):
+        request = request_lib.Request(
+            name, f'i-{name}', destination, ('source',), consent=destination
+        )
+        self.throttle.submit(request)
+        return request
+
+    def said(self, destination='d', **options):
+        """Return how the next message says that requests stand."""
+        ask = self.out.compose(destination, **options)
+        if ask is None:
+            return {}
+        self.serial = ask.serial
+        return {item.migration_uuid: item.standing for item in ask.items}
+
+    def tell(self, *names, number=None, destination='d', life=7, **others):
+        """Offer slots."""
+        keep = others.pop('keep', False)
+        number = self.serial if number is None else number
+        offers = tuple(wire.Offer(name, number, keep) for name in names)
+        fields = {'serial': 1, 'answers': 5, **others}
+        tell = wire.Tell(destination, life, offers=offers, **fields)
+        self.out.receive(tell)
+        return tell
+
+    def busy(self):
+        """Have the one slot taken, by a request for a free host."""
+        self.migrate('busy', 'free')
+        self.said('free')
+        self.tell('busy', destination='free')
+
+    def insisting(self):
+        """Have a request to d that insists, while the slot is taken."""
+        self.migrate('m1')
+        self.said()
+        self.busy()
+        self.assertEqual({'m1': INSISTS}, self.said())
+
+    def test_starts_on_an_offer_only(self):
+        self.migrate('m1')
+        self.assertEqual(['d'], self.posted)
+        self.assertEqual({'m1': READY}, self.said())
+        self.assertEqual([], self.started)
+        self.tell('m1')
+        self.assertEqual(['m1'], self.started)
+        self.assertEqual({}, self.said())
+
+    def test_end_is_told(self):
+        self.migrate('m1')
+        self.said()
+        self.tell('m1')
+        self.throttle.finish('m1')
+        self.assertEqual({'m1': GONE}, self.said())
+
+    def test_doubled_offer_starts_once(self):
+        self.migrate('m1')
+        self.said()
+        self.tell('m1')
+        self.tell('m1')
+        self.throttle.finish('m1')
+        self.tell('m1', serial=2)
+        self.assertEqual(['m1'], self.started)
+
+    def test_declines_without_room(self):
+        self.migrate('m1')
+        self.said()
+        self.throttle.adopt(base.make_request('other', 'source'))
+        self.tell('m1')
+        self.assertEqual([], self.started)
+        self.assertEqual({'m1': WAITS}, self.said())
+
+    def test_late_offer_after_a_decline(self):
+        self.test_declines_without_room()
+        self.throttle.finish('other')
+        self.assertEqual({'m1': READY}, self.said())
+        self.tell('m1', number=1, serial=2)
+        self.assertEqual([], self.started)
+
+    def test_offer_for_an_unknown_request_is_declined(self):
+        self.migrate('m1')
+        self.said()
+        self.tell('ghost')
+        self.assertEqual({'ghost': GONE}, self.said())
+
+    def test_cancelled_while_offered(self):
+        request = self.migrate('m1')
+        self.said()
+        self.assertTrue(request.ticket.cancel())
+        self.tell('m1')
+        self.assertEqual([], self.started)
+        self.assertEqual({'m1': GONE}, self.said())
+
+    def test_cancelled_before_it_is_told_costs_nothing(self):
+        self.migrate('m1').ticket.cancel()
+        self.assertIsNone(self.out.compose('d'))
+
+    def test_offer_to_an_earlier_life_is_void(self):
+        self.migrate('m1')
+        self.said()
+        self.tell('m1', answers=4)
+        self.assertEqual([], self.started)
+        self.assertEqual({'m1': READY}, self.said())
+
+    def test_offer_of_an_earlier_life_is_void(self):
+        self.migrate('m1')
+        self.said()
+        self.tell(life=7)
+        self.tell(life=8)
+        self.tell('m1', life=7, serial=2)
+        self.assertEqual([], self.started)
+        self.assertEqual({'m1': READY}, self.said())
+
+    def test_clock_of_this_host_was_set_back(self):
+        self.migrate('m1')
+        self.said()
+        self.tell(answers=9)
+        ask = self.out.compose('d')
+        self.assertEqual((10, True), (ask.incarnation, ask.complete))
+
+    def test_kept_slot_is_used_when_there_is_room(self):
+        self.insisting()
+        self.tell('m1', keep=True)
+        self.assertEqual(['busy'], self.started)
+        self.throttle.finish('busy')
+        self.assertEqual(['busy', 'm1'], self.started)
+
+    def test_kept_slot_dies_with_its_destination(self):
+        self.insisting()
+        self.tell('m1', keep=True)
+        self.out.report('d', 8)
+        self.throttle.finish('busy')
+        self.assertEqual(['busy'], self.started)
+
+    def test_kept_slot_dies_with_the_number_of_this_life(self):
+        self.insisting()
+        self.tell('m1', keep=True)
+        self.tell(destination='other', answers=9)
+        self.throttle.finish('busy')
+        self.assertEqual(['busy'], self.started)
+
+    def test_kept_slot_is_given_back_at_the_close(self):
+        self.insisting()
+        self.tell('m1', keep=True)
+        self.throttle.close()
+        self.assertEqual({'m1': WAITS}, self.said())
+
+    def test_kept_slot_is_declined_while_held(self):
+        self.insisting()
+        self.throttle.hold()
+        self.tell('m1', keep=True)
+        self.assertEqual({'m1': WAITS}, self.said())
+
+    def test_insists_again_after_close_and_proceed(self):
+        self.insisting()
+        self.throttle.close()
+        self.throttle.hold()
+        self.throttle.proceed()
+        self.throttle.finish('busy')
+        self.migrate('busy2', 'free')
+        self.said('free')
+        self.tell('busy2', destination='free', serial=2)
+        self.assertEqual({'m1': INSISTS}, self.said())
+
+    def test_offer_that_ends_between_look_and_start(self):
+        """Two threads have the same offer; one declines it meanwhile."""
+        self.migrate('m1')
+        self.said()
+        self.throttle.adopt(base.make_request('other', 'source'))
+        offer = self.throttle.offer
+        said = {}
+
+        def interrupted(*args):
+            self.throttle.offer = offer
+            self.tell('m1')
+            said.update(self.said())
+            self.throttle.finish('other')
+            return offer(*args)
+
+        self.throttle.offer = interrupted
+        self.tell('m1')
+        self.assertEqual({'m1': WAITS}, said)
+        self.assertEqual([], self.started)
+        self.assertEqual({'m1': READY}, self.said())
+
+    def test_failed_message_is_said_again_in_full(self):
+        self.migrate('m1')
+        self.said()
+        self.out.failed('d')
+        self.now = 60
+        self.assertEqual(['d'], self.out.unheard(60))
+        self.assertEqual({'m1': READY}, self.said())
+
+    def test_host_without_the_product_keeps_no_gate(self):
+        self.migrate('m1')
+        self.migrate('m2')
+        self.said()
+        del self.posted[:]
+        self.out.open('d', 300)
+        self.assertEqual(['m1'], self.started)
+        self.throttle.finish('m1')
+        self.migrate('m3')
+        self.assertEqual(['m1', 'm2'], self.started)
+        self.assertEqual([], self.posted)
+
+    def test_host_without_the_product_is_asked_again_later(self):
+        self.out.open('d', 300)
+        self.now = 301
+        self.migrate('m1')
+        self.assertEqual([], self.started)
+        self.assertEqual({'m1': READY}, self.said())
+
+    def test_destination_that_is_back_is_asked_again(self):
+        """What was let go while it was dead, and has not gone, waits."""
+        self.migrate('m1')
+        self.migrate('m2')
+        self.said()
+        self.out.open('d', 0)
+        ask = self.out.report('d', 8)
+        said = {item.migration_uuid: item.standing for item in ask.items}
+        self.assertEqual({'m1': HOLDS, 'm2': WAITS}, said)
+        self.throttle.finish('m1')
+        self.assertEqual(['m1'], self.started)
+
+    def test_report_voids_an_offer_on_its_way(self):
+        self.migrate('m1')
+        self.said()
+        self.out.report('d', 8)
+        self.tell('m1')
+        self.assertEqual([], self.started)
+
+    def test_busy_destination_is_passed_over(self):
+        self.migrate('m1', 'full')
+        self.migrate('m2')
+        self.said('full')
+        self.assertEqual({'m2': READY}, self.said())
+        self.tell('m2')
+        self.assertEqual(['m2'], self.started)
+
+    def test_message_says_its_arrival_and_priority(self):
+        request = self.migrate('m1')
+        other = dataclasses.replace(
+            request, migration_uuid='m2', priority=3, arrival=4
+        )
+        self.throttle.submit(other)
+        items = self.out.compose('d').items
+        self.assertEqual([(0, 0), (3, 4)], [_place(i) for i in items])
+
+
+def _place(item):
+    return item.priority, item.arrival

@@ -1,0 +1,136 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The rules hold between hosts, on a good bus and on a bad one.
+
+A few seeds of what ``tox -e sim`` runs at any size. Each case is the same in
+every run; a violation names its rule.
+"""
+
+import testtools
+
+from nova_throttle.tests.sim import __main__ as command
+from nova_throttle.tests.sim import loop
+from nova_throttle.tests.sim import report
+from nova_throttle.tests.sim import scenario
+from nova_throttle.tests.sim import world as world_lib
+
+
+class SimulationTestCase(testtools.TestCase):
+    """Each test runs small fleets until all is served and settled."""
+
+    def run_fleet(self, **options):
+        fleet = world_lib.World(scenario.Scenario(**options))
+        try:
+            fleet.run()
+        except loop.Violation as error:
+            trace = '\n'.join(report.trace(fleet))
+            self.fail(f'{fleet.scenario}: {error}\n{trace}')
+        return fleet
+
+    def run_fleets(self, seeds, **options):
+        for seed in range(seeds):
+            self.run_fleet(seed=seed, **options)
+
+    def test_uncontended_costs_three_messages(self):
+        fleet = self.run_fleet(requests=60, span=6000)
+        sent = sum(fleet.bus.sent.values())
+        self.assertEqual(60, fleet.referee.starts['offer'])
+        self.assertLessEqual(sent, 4 * 60)
+
+    def test_hand_over_takes_one_message(self):
+        fleet = self.run_fleet(hosts=30, hot=1, requests=150)
+        latencies = {
+            round(delay / fleet.scenario.latency, 3)
+            for delay in fleet.referee.delays
+        }
+        self.assertEqual({1.0}, latencies)
+
+    def test_two_sources_and_two_destinations(self):
+        """All four may wait for each other, in each direction."""
+        self.run_fleets(20, hosts=4, hot=2, requests=80, span=100, incoming=1)
+
+    def test_ring(self):
+        """Each host is source and destination, with a slot of each."""
+        self.run_fleets(10, hosts=5, requests=100, span=60, incoming=1)
+
+    def test_nobody_starves_behind_a_stream_to_free_hosts(self):
+        """A request to a busy host gets its turn long before the end."""
+        fleet = self.run_fleet(
+            hosts=12, hot=1, requests=500, span=3000, incoming=1
+        )
+        self.assertLess(report.most_overtaken(fleet), 40)
+
+    def test_priorities(self):
+        self.run_fleets(5, hosts=8, requests=150, span=150, priorities=3)
+
+    def test_lossy_bus(self):
+        self.run_fleets(6, hosts=8, requests=100, span=300, loss=0.2)
+
+    def test_doubled_and_late_messages(self):
+        self.run_fleets(
+            6, hosts=8, requests=100, span=300, double=0.3, slow=0.3
+        )
+
+    def test_hosts_die_and_return(self):
+        self.run_fleets(6, hosts=8, requests=100, span=400, crashes=25)
+
+    def test_rolling_upgrade_and_downgrade(self):
+        self.run_fleets(6, hosts=8, requests=100, span=400, plain=4, swaps=15)
+
+    def test_limits_cancels_and_pauses(self):
+        self.run_fleets(
+            6,
+            hosts=8,
+            requests=100,
+            span=400,
+            resizes=30,
+            cancels=30,
+            pauses=15,
+        )
+
+    def test_everything_at_once(self):
+        self.run_fleets(
+            25,
+            hosts=5,
+            requests=100,
+            span=400,
+            loss=0.05,
+            double=0.05,
+            slow=0.15,
+            crashes=20,
+            plain=1,
+            swaps=4,
+            resizes=10,
+            cancels=10,
+            pauses=10,
+            backward=0.3,
+            priorities=2,
+        )
+
+    def test_same_seed_same_steps(self):
+        options = {'requests': 100, 'loss': 0.1, 'crashes': 5, 'seed': 3}
+        first = self.run_fleet(**options)
+        second = self.run_fleet(**options)
+        self.assertEqual(first.loop.tail, second.loop.tail)
+        self.assertEqual(first.bus.sent, second.bus.sent)
+
+    def test_violation_is_seen(self):
+        """A gate that gives one slot too many does not pass."""
+        fleet = world_lib.World(scenario.Scenario(hosts=4, span=60))
+        for host in fleet.hosts.values():
+            host.destination.incoming.resize(3)
+        self.assertRaises(loop.Violation, fleet.run)
+
+    def test_command_line(self):
+        options = command.parse(['--hosts', '7', '--down-time', '9'])
+        self.assertEqual((7, 9.0), (options.hosts, options.down_time))

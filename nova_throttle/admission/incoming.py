@@ -22,6 +22,7 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
+import itertools
 import threading
 
 from nova_throttle.admission import controller
@@ -37,6 +38,9 @@ Standing = wire.Standing
 
 # Before the first message of a source: its life and serial.
 _NEVER = (0, -1)
+
+# How far down the line it is told at once that it moves.
+_REACH = 8
 
 _READY = (Standing.READY, Standing.INSISTS)
 
@@ -171,7 +175,7 @@ class Incoming:
                 standstill=self._standstill(),
             )
 
-    # guest_lib.Facts
+    # Facts
 
     def arrives(self, fact: guest_lib.Fact) -> None:
         """Note that a migration is in progress, whoever allowed it."""
@@ -279,13 +283,13 @@ class Incoming:
             before = self._news()
             if not self._gate.closed:
                 self._gate.hold()
-            yield
-            if not self.held:
-                self._gate.proceed()
-            self._line = None
-            if self._news() != before:
-                waiting = (g for g in self._guests.values() if not g.owns)
-                self._due.update(guest.source for guest in waiting)
+            try:
+                yield
+            finally:
+                if not self.held:
+                    self._gate.proceed()
+                self._line = None
+            self._due.update(self._interested(before, self._news()))
             due, self._due = self._due - {answered}, set()
         for source in sorted(due):
             self._post(source)
@@ -293,10 +297,25 @@ class Incoming:
     # The caller of each method from here on holds the lock.
 
     def _news(self) -> tuple[object, ...]:
-        """Return what all who wait have to know; it is cheap."""
+        """Return what those who wait have to know; it is cheap."""
         gate = self._gate.gate(GATE)
         offered = [self._guests[uuid].offered for uuid in gate.owners]
-        return self._standstill(), gate, offered, self._quitters
+        return (
+            (self._standstill(), gate.limit),
+            (gate.owners, offered, self._quitters),
+        )
+
+    def _interested(
+        self, before: tuple[object, ...], after: tuple[object, ...]
+    ) -> set[str]:
+        """Return the sources that have to know of a change now."""
+        if before == after:
+            return set()
+        # The others see it when they ask again: each start would be a
+        # message to every source of a fleet.
+        reach = _REACH if before[0] == after[0] else None
+        line = itertools.islice(self._places(), reach)
+        return {self._guests[uuid].source for uuid in line}
 
     def _state(self) -> snapshot_lib.GateState:
         gate = self._gate.gate(GATE)

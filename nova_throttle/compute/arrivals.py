@@ -57,6 +57,8 @@ class Arrivals:
 
     def look(self, context: Any) -> None:
         """Compare the gate with the records; open it if it is held."""
+        # Before the records are read: what comes later is not over.
+        known = self._gate.guests()
         facts = self._facts(context)
         down = {
             source
@@ -68,7 +70,7 @@ class Arrivals:
             for fact in facts
             if fact.source not in down or self._arrives(context, fact)
         ]
-        self._free_what_is_over(context, facts)
+        self._free_what_is_over(context, known, facts)
         doubtful = self._gate.reconcile(facts, down)
         if self._gate.held:
             self._open_gate(sorted({f.source for f in facts} - down))
@@ -123,10 +125,10 @@ class Arrivals:
         return fact.active and info.state != power_state.RUNNING
 
     def _free_what_is_over(
-        self, context: Any, facts: list[guest.Fact]
+        self, context: Any, known: list[str], facts: list[guest.Fact]
     ) -> None:
         open_records = {fact.migration_uuid for fact in facts}
-        for uuid in self._gate.guests():
+        for uuid in known:
             if uuid not in open_records and _is_over(context, uuid):
                 LOG.info(
                     'Live migration %s is over: its slot is free again', uuid
@@ -158,7 +160,7 @@ class Arrivals:
         except exception.ThrottleError as error:
             LOG.warning('Source %s can not be asked: %s', source, error)
             return False
-        self._gate.hear(ask)
+        self._gate.hear(ask, reported=True)
         return True
 
 

@@ -207,9 +207,9 @@ class BothGatesTestCase(DestinationTestCase):
         for host in self.hosts:
             owners = [
                 owner
-                for gate in self.computes[
-                    host
-                ].manager.throttle.snapshot().gates.values()
+                for gate in self.computes[host]
+                .manager.throttle.snapshot()
+                .gates.values()
                 for owner in gate.owners + gate.offered
             ]
             self.assertNotIn(self.uuids(b)[0], owners)
@@ -224,23 +224,29 @@ class FaultTestCase(DestinationTestCase):
     """What is lost is found again, and no slot is given twice."""
 
     def lose(self, half, method):
-        """Lose every message of a kind until the test restores them."""
-        lost = fixtures.MonkeyPatch(
-            f'nova_throttle.rpcapi.{half}.{method}',
-            lambda self, *args, **kwargs: None,
+        """Lose every message of a kind until the returned set is cleared."""
+        original = getattr(half, method)
+        losing = {method}
+
+        def call(this, *args, **kwargs):
+            if not losing:
+                original(this, *args, **kwargs)
+
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                f'nova_throttle.rpcapi.{half.__name__}.{method}', call
+            )
         )
-        lost.setUp()
-        self.addCleanup(lost.cleanUp)
-        return lost
+        return losing
 
     def test_an_offer_that_is_lost_is_made_again(self):
         a, b = self.occupy()
         self.settle()
-        lost = self.lose('PeerAPI', 'tell')
+        losing = self.lose(rpcapi.PeerAPI, 'tell')
         self.guests.release(a)
         self.wait_for(lambda: self.gate().offered == self.uuids(b))
         self.settle()
-        lost.cleanUp()
+        losing.clear()
         self.assertEqual('queued', self.status(b))
         self.flags(group='nova_throttle', housekeeping_interval=1)
         self.wait_for(lambda: self.look('src2') or self.status(b) != 'queued')
@@ -250,12 +256,12 @@ class FaultTestCase(DestinationTestCase):
     def test_a_release_that_is_lost_is_found_in_the_record(self):
         a, b = self.occupy()
         self.settle()
-        lost = self.lose('_Line', 'cast')
+        losing = self.lose(rpcapi._Line, 'cast')
         self.guests.release(a)
         self.wait_status(a, 'completed')
         self.settle()
         self.assertEqual(self.uuids(a), self.gate().owners)
-        lost.cleanUp()
+        losing.clear()
         self.look('dest')
         self.guests.release(b)
         self.assert_all_moved(a, b)

@@ -276,15 +276,20 @@ class FaultTestCase(DestinationTestCase):
         self.assert_all_moved(a, b)
         self.assertEqual(1, self.guests.most_running)
 
-    def test_a_source_that_is_killed_keeps_its_slot_while_it_migrates(self):
+    def test_a_source_that_is_killed_keeps_its_slot_until_it_is_back(self):
         a, b = self.occupy()
         self.kill()
-        self.start_again()
-        self.settle()
+        self.look('dest')
         self.assertEqual(self.uuids(a), self.gate().owners)
         self.assertEqual('queued', self.status(b))
+        self.start_again()
+        # It undoes what nobody has watched.
+        self.wait_status(a, 'error')
+        self.guests.wait_running(b)
+        self.wait_for(lambda: self.gate().owners == self.uuids(b))
         self.guests.release_all()
-        self.assert_all_moved(a, b)
+        self.assert_all_moved(b)
+        self.assert_on(a, 'src')
         self.assertEqual(1, self.guests.most_running)
 
     def test_a_source_that_stays_dead_leaves_the_line(self):

@@ -13,6 +13,8 @@
 """Once stopping has begun, nothing starts and nothing is accepted."""
 
 import fixtures
+from nova import context as nova_context
+from oslo_utils import uuidutils
 
 from nova_throttle.compute import compat
 from nova_throttle.tests.functional import base
@@ -87,26 +89,47 @@ class StopTestCase(base.ThrottleTestCase):
 class NoThreadTestCase(base.ThrottleTestCase):
     """The process can't have another thread."""
 
-    def test_the_request_leaves_and_the_next_one_starts(self):
-        a, b = self.boot(2)
+    def fail_once(self, is_meant):
+        """Have the first thread that is meant not start."""
         original = compat.spawn_n
-        calls = []
+        failed = []
 
-        def spawn_n(*args):
-            calls.append(args)
-            if len(calls) == 1:
+        def spawn_n(context, name, *args):
+            if is_meant(name) and not failed:
+                failed.append(name)
                 raise RuntimeError("can't start new thread")
-            return original(*args)
+            return original(context, name, *args)
 
         self.useFixture(
             fixtures.MonkeyPatch(
                 'nova_throttle.compute.compat.spawn_n', spawn_n
             )
         )
+        return failed
+
+    def test_the_request_leaves_and_the_next_one_starts(self):
+        a, b = self.boot(2)
+        # A worker is called like its migration.
+        self.fail_once(uuidutils.is_uuid_like)
         self.migrate_and_ignore(a)
         self.assert_left(a, 'error')
         self.migrate(b)
         self.wait_status(b, 'completed')
+
+    def test_the_destination_is_asked_later(self):
+        (a,) = self.boot(1)
+        failed = self.fail_once(lambda name: name == 'ask')
+        self.migrate_and_ignore(a)
+        self.wait_for(lambda: failed)
+        self.assertEqual('queued', self.status(a))
+        self.flags(group='nova_throttle', housekeeping_interval=1)
+        admin = nova_context.get_admin_context()
+        self.wait_for(
+            lambda: (
+                self.src.manager._look(admin) or self.status(a) == 'completed'
+            )
+        )
+        self.assert_on(a, 'dest')
 
     def migrate_and_ignore(self, server):
         self.api.post_server_action(

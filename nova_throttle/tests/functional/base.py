@@ -179,8 +179,6 @@ class ThrottleTestCase(
             self.start_compute(hostname=host)
         self.src = self.computes['src']
         self.guests = Guests(self.computes)
-        # Before the services stop.
-        self.addCleanup(self._end_migrations)
         self.useFixture(
             fixtures.MonkeyPatch(
                 'nova.tests.fixtures.libvirt.Domain.migrateToURI3',
@@ -201,6 +199,8 @@ class ThrottleTestCase(
                 lambda domain, flags=0: self.guests.job_stats(domain),
             )
         )
+        # Before the services stop, and while libvirt still is what it was.
+        self.addCleanup(self._end_migrations)
 
     def _end_migrations(self):
         self.guests.release_all()

@@ -125,11 +125,12 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         recover_method: Callable[..., Any],
         block_migration: bool,
         migrate_data: Any,
-        future: Any,
+        finish: Any,
         disk_paths: Any,
     ) -> None:
         """Watch the real call, not the hop through Nova's pool."""
-        super()._live_migration_monitor(
+        monitor = super()._live_migration_monitor
+        monitor(
             context,
             instance,
             guest,
@@ -138,7 +139,9 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             recover_method,
             block_migration,
             migrate_data,
-            self._operations[instance.uuid].future,
+            compat.for_monitor(
+                monitor, self._operations[instance.uuid].future
+            ),
             disk_paths,
         )
 

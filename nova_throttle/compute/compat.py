@@ -24,6 +24,7 @@ import threading
 from typing import Any
 from typing import TypeVar
 
+from nova import manager as nova_manager
 from nova import utils
 from nova import version
 from oslo_log import log as logging
@@ -112,6 +113,17 @@ def _preceded(hook: Callable[..., Any], ours: str) -> Callable[..., Any]:
         return hook(self, *args, **kwargs)
 
     return both
+
+
+def untracked(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Have Nova's shutdown not wait for a handler, but for its task.
+
+    Nova marks its own handler so since 34, where it waits at all.
+    """
+    mark: Callable[..., Any] | None = getattr(
+        nova_manager, 'skip_automatic_rpc_tracking', None
+    )
+    return mark(handler) if mark else handler
 
 
 def record_task_start(manager: Any, job: Any) -> Any:

@@ -100,7 +100,7 @@ class OrderlyStopTestCase(RestartTestCase):
         """Plain Nova cancels it and leaks what it holds."""
         a, b, c = self.queue_three()
         uuids = [self.migration(server).uuid for server in (b, c)]
-        self.src.manager.set_shutdown_in_progress()
+        self.begin_to_stop()
         self.guests.release(a)
         self.wait_status(a, 'completed')
         self.wait_for(lambda: self.owners() == ())
@@ -120,7 +120,7 @@ class OrderlyStopTestCase(RestartTestCase):
 
     def test_queued_ones_stay_queued_while_stopped(self):
         a, b, c = self.queue_three()
-        self.src.manager.set_shutdown_in_progress()
+        self.begin_to_stop()
         self.guests.release(a)
         self.wait_for(lambda: self.owners() == ())
         self.src.manager.cleanup_host()
@@ -135,7 +135,7 @@ class OrderlyStopTestCase(RestartTestCase):
 
     def test_a_restored_request_can_be_aborted(self):
         a, b, c = self.queue_three()
-        self.src.manager.set_shutdown_in_progress()
+        self.begin_to_stop()
         self.guests.release(a)
         self.wait_for(lambda: self.owners() == ())
         self.restart()

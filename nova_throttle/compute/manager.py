@@ -105,7 +105,8 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def _cleanup_live_migrations_in_pool(self) -> None:
         """Leave the queue as it is: it goes on after the restart."""
-        self._waiting_live_migrations.clear()
+        self._desk.take_tickets_back()
+        super()._cleanup_live_migrations_in_pool()
 
     def _look(self, context: Any) -> bool:
         """Find what events may have missed.

@@ -57,7 +57,8 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         back: since 32.2 Nova's driver would raise then, and its manager put
         a healthy server into ERROR.
         """
-        with self._operation(instance.uuid) as operation:
+        # By key: Nova's own unit tests of a driver have dictionaries.
+        with self._operation(instance['uuid']) as operation:
 
             def recover(*args: Any, **kwargs: Any) -> Any:
                 if operation.abort_requested:
@@ -98,12 +99,15 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         The pool has ten threads by default, and a migration would hold one
         to its end.
         """
-        operation = self._operations[instance.uuid]
         call = super()._live_migration_operation
+        operation = self._operations.get(instance['uuid'])
+        if operation is None:
+            # Not of a live_migration() of ours: whoever calls it waits.
+            return call(context, instance, *args)
         try:
             compat.spawn_n(
                 context,
-                f'libvirt-{instance.uuid}',
+                f'libvirt-{operation.instance_uuid}',
                 operation.run,
                 lambda: call(context, instance, *args),
             )
@@ -130,6 +134,9 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
     ) -> None:
         """Watch the real call, not the hop through Nova's pool."""
         monitor = super()._live_migration_monitor
+        operation = self._operations.get(instance['uuid'])
+        if operation is not None:
+            finish = compat.for_monitor(monitor, operation.future)
         monitor(
             context,
             instance,
@@ -139,9 +146,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             recover_method,
             block_migration,
             migrate_data,
-            compat.for_monitor(
-                monitor, self._operations[instance.uuid].future
-            ),
+            finish,
             disk_paths,
         )
 
@@ -158,17 +163,17 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             info = self._host.get_guest(instance).get_job_info()
             return bool(info.type != driver.libvirt.VIR_DOMAIN_JOB_NONE)
 
-        operation = self._operations.get(instance.uuid)
+        operation = self._operations.get(instance['uuid'])
         if operation is None:
             try:
                 return abort_job()
             except driver.libvirt.libvirtError:
                 with self._operations_changed:
                     self._operations_changed.wait_for(
-                        lambda: instance.uuid in self._operations,
+                        lambda: instance['uuid'] in self._operations,
                         ABORT_PATIENCE,
                     )
-                    operation = self._operations.get(instance.uuid)
+                    operation = self._operations.get(instance['uuid'])
                 if operation is None:
                     raise
         operation.abort(abort_job, has_job)

@@ -113,9 +113,7 @@ def record(suite: str, mode: str) -> None:
 
 
 def _results() -> list[dict[str, str | int]]:
-    results = [
-        json.loads(path.read_text()) for path in RESULTS.glob('*.json')
-    ]
+    results = [json.loads(path.read_text()) for path in RESULTS.glob('*.json')]
     return sorted(
         results,
         key=lambda r: (

@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from concurrent import futures
 import os
 
-from nova import context as nova_context
 import nova.conf
+from nova import context as nova_context
 from nova import objects
 from nova import servicegroup
 from oslo_upgradecheck import upgradecheck
@@ -95,8 +95,10 @@ class Checks(upgradecheck.UpgradeCommands):
         if found.verdict is files.Verdict.NEWER:
             return _result(
                 _FAILURE,
-                [f'{found.path} is of a newer nova-throttle: its queue would '
-                 'be set aside'],
+                [
+                    f'{found.path} is of a newer nova-throttle: its queue '
+                    'would be set aside'
+                ],
             )
         return _result(_WARNING, _journal_warnings(found))
 
@@ -112,7 +114,9 @@ class Checks(upgradecheck.UpgradeCommands):
             )
         with futures.ThreadPoolExecutor(AT_A_TIME) as executor:
             answers = list(executor.map(_ask, hosts))
-        return _result(_WARNING, _summary(dict(zip(hosts, answers))))
+        return _result(
+            _WARNING, _summary(dict(zip(hosts, answers, strict=True)))
+        )
 
     _upgrade_checks = (
         ('Nova release', _check_release),

@@ -19,14 +19,14 @@ It comes before any other module of Nova, as Nova's own choice does.
 import logging
 import os
 
-# Nova warns of native threads before they are its default, and whoever runs
-# a command has not asked: an error is one line, and nothing else is.
-logging.getLogger().addHandler(logging.NullHandler())
-
 # Older releases decide when the module is imported, newer ones when asked.
 os.environ['OS_NOVA_DISABLE_EVENTLET_PATCHING'] = '1'
 
 from nova import monkey_patch
+
+# Nova warns of native threads before they are its default, and whoever runs
+# a command has not asked: an error is one line, and nothing else is.
+logging.getLogger().addHandler(logging.NullHandler())
 
 if hasattr(monkey_patch, 'patch'):
     monkey_patch.patch()

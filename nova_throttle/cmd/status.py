@@ -50,7 +50,8 @@ def main() -> int:
     objects.register_all()
     # As nova-compute does: the database is the conductor's business.
     objects_base.NovaObject.indirection_api = conductor.ConductorAPI()
-    return upgradecheck.run(conf)
+    status: int = upgradecheck.run(conf)
+    return status
 
 
 if __name__ == '__main__':

@@ -268,7 +268,7 @@ def resolve(name: str) -> Any:
 
 def _arguments(function: Callable[..., Any]) -> list[str]:
     """Name the arguments as a form does; = follows one with a default."""
-    stars = {
+    stars: dict[Any, str] = {
         inspect.Parameter.VAR_POSITIONAL: '*',
         inspect.Parameter.VAR_KEYWORD: '**',
     }

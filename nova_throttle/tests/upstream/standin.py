@@ -52,9 +52,9 @@ class Standin(types.ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         own = vars(self)
-        return (
-            own['_cls'] if name == own['_name'] else getattr(own['_module'], name)
-        )
+        if name == own['_name']:
+            return own['_cls']
+        return getattr(own['_module'], name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(vars(self)['_module'], name, value)

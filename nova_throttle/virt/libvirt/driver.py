@@ -103,7 +103,8 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         operation = self._operations.get(instance['uuid'])
         if operation is None:
             # Not of a live_migration() of ours: whoever calls it waits.
-            return call(context, instance, *args)
+            call(context, instance, *args)
+            return
         try:
             compat.spawn_n(
                 context,

@@ -16,9 +16,9 @@ import os
 import pathlib
 
 import fixtures
+from nova.compute import manager as nova_manager
 import nova.conf
 from nova import version
-from nova.compute import manager as nova_manager
 from oslo_upgradecheck import upgradecheck
 import testtools
 

@@ -213,12 +213,13 @@ class ThrottleAPI:
     :param host: whose throttle is meant.
     :param timeout: seconds to wait for an answer; None means Nova's own
         ``rpc_response_timeout``.
+    :param version: of its endpoint, at least.
     """
 
-    def __init__(self, host: str, timeout: float | None = None) -> None:
-        self._host = host
-        self._timeout = timeout
-        self._line = _Line(host, '1.0', timeout)
+    def __init__(
+        self, host: str, timeout: float | None = None, version: str = '1.0'
+    ) -> None:
+        self._line = _Line(host, version, timeout)
 
     def get_snapshot(self, ctxt: Any) -> snapshot_obj.Snapshot:
         """Ask what is true at this instant.
@@ -236,22 +237,6 @@ class ThrottleAPI:
         :raises ThrottleError: if the host refused, or did not answer.
         """
         return self._call(ctxt, 'set_limit', gate=gate, limit=limit)
-
-    def version(self, ctxt: Any) -> str:
-        """Ask for the newest version of this interface that both know.
-
-        :raises ThrottleError: if the host did not answer, or has none.
-        """
-        major, minor = VERSION.split('.')
-        for known in range(int(minor), 0, -1):
-            version = f'{major}.{known}'
-            with contextlib.suppress(exception.HostNotThrottled):
-                _Line(self._host, version, self._timeout).call(
-                    ctxt, 'get_snapshot'
-                )
-                return version
-        self.get_snapshot(ctxt)
-        return f'{major}.0'
 
     def _call(
         self, ctxt: Any, method: str, **args: Any

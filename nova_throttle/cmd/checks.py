@@ -19,6 +19,7 @@ well be that a bus or a host is down while one upgrades.
 from collections.abc import Iterable
 from collections.abc import Iterator
 from concurrent import futures
+import contextlib
 import os
 
 import nova.conf
@@ -151,7 +152,7 @@ def _hosts_that_are_up() -> list[str]:
 def _ask(host: str) -> str:
     """Return what is wrong with a host, nothing if all is well."""
     try:
-        version = bus.ask(host, TIMEOUT, lambda api, ctxt: api.version(ctxt))
+        version = _version(host)
     except exception.HostNotThrottled:
         return 'nova-throttle is not active'
     except exception.ThrottleError as error:
@@ -159,6 +160,31 @@ def _ask(host: str) -> str:
     if version == rpcapi.VERSION:
         return ''
     return f'version {version} of our interface, not {rpcapi.VERSION}'
+
+
+def _version(host: str) -> str:
+    """Return the newest version of our interface that a host knows too.
+
+    :raises ThrottleError: if it did not answer, or has none.
+    """
+    major, minor = rpcapi.VERSION.split('.')
+    for known in range(int(minor), 0, -1):
+        version = f'{major}.{known}'
+        with contextlib.suppress(exception.HostNotThrottled):
+            _knock(host, version)
+            return version
+    _knock(host, f'{major}.0')
+    return f'{major}.0'
+
+
+def _knock(host: str, version: str) -> None:
+    bus.ask(
+        host,
+        TIMEOUT,
+        lambda _, ctxt: rpcapi.ThrottleAPI(
+            host, TIMEOUT, version
+        ).get_snapshot(ctxt),
+    )
 
 
 def _summary(answers: dict[str, str]) -> Iterator[str]:

@@ -24,7 +24,6 @@ import threading
 from typing import Any
 from typing import TypeVar
 
-from nova import manager as nova_manager
 from nova import utils
 from nova import version
 from oslo_log import log as logging
@@ -40,6 +39,10 @@ TESTED = frozenset(range(26, 35))
 
 # The statuses of a live migration that is over.
 FINAL_STATUSES = frozenset({'completed', 'failed', 'cancelled', 'error'})
+
+# Nova's mark, since 34, of a handler that its shutdown need not wait for,
+# because there is a task that it waits for.
+_UNTRACKED = '_skip_automatic_rpc_tracking'
 
 # How our threads are called in a thread dump.
 THREAD_PREFIX = 'nova-throttle'
@@ -98,11 +101,15 @@ def hooked(manager: M) -> M:
     """Call our hooks before those of Nova that this release has.
 
     :param manager: a class with the hooks of HOOKS.
-    :returns: the same class; the signatures of its methods are Nova's.
+    :returns: the same class; its methods look to Nova as its own do.
     """
     for name, ours in HOOKS.items():
         if hasattr(manager, name):
             setattr(manager, name, _preceded(getattr(manager, name), ours))
+    for name, method in vars(manager).items():
+        novas = getattr(super(manager, manager), name, None)
+        if getattr(novas, _UNTRACKED, False):
+            setattr(method, _UNTRACKED, True)
     return manager
 
 
@@ -113,17 +120,6 @@ def _preceded(hook: Callable[..., Any], ours: str) -> Callable[..., Any]:
         return hook(self, *args, **kwargs)
 
     return both
-
-
-def untracked(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Have Nova's shutdown not wait for a handler, but for its task.
-
-    Nova marks its own handler so since 34, where it waits at all.
-    """
-    mark: Callable[..., Any] | None = getattr(
-        nova_manager, 'skip_automatic_rpc_tracking', None
-    )
-    return mark(handler) if mark else handler
 
 
 def record_task_start(manager: Any, job: Any) -> Any:

@@ -187,7 +187,6 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     # A live migration that leaves this host
 
-    @compat.untracked
     @nova_manager.wrap_exception()
     def live_migration(
         self,

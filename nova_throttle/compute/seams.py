@@ -72,6 +72,13 @@ OVERRIDDEN = (
         live_migration='self context dest instance block_migration migration '
         'migrate_data',
         live_migration_abort='self context instance migration_id',
+        check_can_live_migrate_destination='self ctxt instance '
+        'block_migration disk_over_commit migration limits',
+        pre_live_migration='self context instance disk migrate_data',
+        post_live_migration_at_destination='self context instance '
+        'block_migration',
+        rollback_live_migration_at_destination='self context instance '
+        'destroy_disks migrate_data',
         _cleanup_live_migrations_in_pool='self',
         _do_pre_live_migration_from_source='self context dest instance '
         'block_migration migration migrate_data source_bdms',

@@ -207,9 +207,9 @@ class BothGatesTestCase(DestinationTestCase):
         for host in self.hosts:
             owners = [
                 owner
-                for gate in self.computes[
-                    host
-                ].manager.throttle.snapshot().gates.values()
+                for gate in self.computes[host]
+                .manager.throttle.snapshot()
+                .gates.values()
                 for owner in gate.owners + gate.offered
             ]
             self.assertNotIn(self.uuids(b)[0], owners)

@@ -324,9 +324,9 @@ class ThrottleTestCase(
             tick.wait(0.05)
         self.fail(what())
 
-    def begin_to_stop(self):
-        """Have the source do what Nova does first when it has to stop."""
-        manager = self.src.manager
+    def begin_to_stop(self, host='src'):
+        """Have a host do what Nova does first when it has to stop."""
+        manager = self.computes[host].manager
         # Before 34, all is done in one step.
         getattr(manager, 'set_shutdown_in_progress', manager.cleanup_host)()
 

@@ -12,6 +12,7 @@
 
 """Once stopping has begun, nothing starts and nothing is accepted."""
 
+from concurrent import futures
 import inspect
 
 import fixtures
@@ -62,6 +63,19 @@ class StopTestCase(base.ThrottleTestCase):
         a, b = self.queue_one()
         self.call_hook('cleanup_host')
         self.assert_nothing_starts(a, b)
+
+    def test_what_is_not_ours_is_cancelled_as_nova_does(self):
+        (a,) = self.boot(1)
+        self.migrate(a)
+        self.wait_status(a, 'completed')
+        future = futures.Future()
+        self.src.manager._waiting_live_migrations['somebody'] = (
+            self.migration(a),
+            future,
+        )
+        self.src.manager._cleanup_live_migrations_in_pool()
+        self.assertTrue(future.cancelled())
+        self.assertEqual({}, self.src.manager._waiting_live_migrations)
 
     def test_a_request_that_comes_too_late_is_refused(self):
         (a,) = self.boot(1)

@@ -164,6 +164,17 @@ class UntestedNova(ActivationError):
     )
 
 
+class MissingName(ActivationError):
+    msg_fmt = 'this Nova has no %(name)s, which nova-throttle relies on'
+
+
+class ChangedSignature(ActivationError):
+    msg_fmt = (
+        '%(name)s of this Nova takes (%(found)s); nova-throttle relies on '
+        '%(expected)s'
+    )
+
+
 class ForeignOverride(ActivationError):
     msg_fmt = (
         '%(name)s was already replaced by %(found)s; nova-throttle works on '

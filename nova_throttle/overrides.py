@@ -23,6 +23,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from nova_throttle.compute import seams
 from nova_throttle import exception
 
 
@@ -44,7 +45,14 @@ class Override:
 
 
 def _found(holder: Any, name: str) -> Any:
-    return holder[name] if isinstance(holder, dict) else getattr(holder, name)
+    """Return what is there.
+
+    :raises MissingName: if nothing is.
+    """
+    names = holder if isinstance(holder, dict) else vars(holder)
+    if name not in names:
+        raise exception.MissingName(name=name)
+    return names[name]
 
 
 def _put(holder: Any, name: str, value: Any) -> None:
@@ -95,8 +103,13 @@ def _new_value(override: Override, old: Any) -> Any:
 def install() -> None:
     """Put our classes in the place of Nova's; twice is harmless.
 
-    :raises ForeignOverride: if somebody else replaced one of them.
+    :raises MissingName: if Nova lacks a name that we rely on.
+    :raises ChangedSignature: if a function of Nova's takes other arguments.
+    :raises ForeignOverride: if somebody else replaced one of the classes.
     """
+    # Before our own classes are imported: they are made of Nova's.
+    seams.check()
+    limit = _limit_option()
     changes = []
     for override in TABLE:
         holder = _resolve(override.holder)
@@ -112,7 +125,7 @@ def install() -> None:
         changes.append((holder, override.name, _new_value(override, old)))
     for holder, name, value in changes:
         _put(holder, name, value)
-    _limit_option().mutable = True
+    limit.mutable = True
 
 
 def _limit_option() -> cfg.Opt:
@@ -120,12 +133,17 @@ def _limit_option() -> cfg.Opt:
 
     Made mutable, a reload of nova.conf changes it; Nova only reads it when
     its pool is made.
+
+    :raises MissingName: if there is no such option.
     """
     from nova.conf import compute
 
     name = 'max_concurrent_live_migrations'
     options: list[cfg.Opt] = compute.list_opts()['DEFAULT']
-    return next(option for option in options if option.name == name)
+    for option in options:
+        if option.name == name:
+            return option
+    raise exception.MissingName(name=f'[DEFAULT] {name}')
 
 
 def uninstall() -> None:

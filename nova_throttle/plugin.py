@@ -72,13 +72,11 @@ def activate(conf: cfg.ConfigOpts) -> bool:
     throttle_conf.register_opts(conf)
     if not _read(conf, 'enabled', 'nova_throttle'):
         return False
-    for opt in throttle_conf.ALL_OPTS:
-        _read(conf, opt.dest, 'nova_throttle')
+    limit = read_options(conf)
     # Local: Nova is there for sure only now.
     from nova_throttle.compute import compat
     from nova_throttle import overrides
 
-    limit = _read(conf, 'max_concurrent_live_migrations')
     compat.check_nova(conf.nova_throttle.allow_untested_nova)
     overrides.install()
     LOG.info(
@@ -91,6 +89,18 @@ def activate(conf: cfg.ConfigOpts) -> bool:
         },
     )
     return True
+
+
+def read_options(conf: cfg.ConfigOpts) -> Any:
+    """Read each option that we use.
+
+    :returns: the limit of outgoing live migrations.
+    :raises InvalidOption: if one can't be read.
+    """
+    throttle_conf.register_opts(conf)
+    for opt in throttle_conf.ALL_OPTS:
+        _read(conf, opt.dest, 'nova_throttle')
+    return _read(conf, 'max_concurrent_live_migrations')
 
 
 def _activate_or_stop(conf: cfg.ConfigOpts) -> None:

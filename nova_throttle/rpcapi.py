@@ -213,10 +213,13 @@ class ThrottleAPI:
     :param host: whose throttle is meant.
     :param timeout: seconds to wait for an answer; None means Nova's own
         ``rpc_response_timeout``.
+    :param version: of its endpoint, at least.
     """
 
-    def __init__(self, host: str, timeout: float | None = None) -> None:
-        self._line = _Line(host, '1.0', timeout)
+    def __init__(
+        self, host: str, timeout: float | None = None, version: str = '1.0'
+    ) -> None:
+        self._line = _Line(host, version, timeout)
 
     def get_snapshot(self, ctxt: Any) -> snapshot_obj.Snapshot:
         """Ask what is true at this instant.

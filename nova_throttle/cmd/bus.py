@@ -44,11 +44,20 @@ def connect(config_files: list[str]) -> None:
     :param config_files: what to read; empty means where Nova looks.
     :raises UnreadableConfig: if that can't be done.
     """
-    if exception.__name__ not in rpc.get_allowed_exmods():
-        rpc.add_extra_exmods(exception.__name__)
     argv = ['nova-throttle']
     for name in config_files:
         argv += ['--config-file', name]
+    parse(argv)
+
+
+def parse(argv: list[str]) -> None:
+    """Read nova.conf as a command line says, and get ready for its bus.
+
+    :param argv: the name of the program, and its arguments.
+    :raises UnreadableConfig: if that can't be done.
+    """
+    if exception.__name__ not in rpc.get_allowed_exmods():
+        rpc.add_extra_exmods(exception.__name__)
     try:
         config.parse_args(argv, configure_db=False)
     except cfg.ConfigFileParseError as error:
@@ -79,13 +88,16 @@ def ask(
     admin = context.get_admin_context()
     deadline = timeout + CONNECT_TIMEOUT
     try:
-        return _within(deadline, lambda: question(api, admin))
+        return within(deadline, lambda: question(api, admin))
     except futures.TimeoutError:
         raise exception.BusSilent(timeout=deadline) from None
 
 
-def _within(seconds: float, work: Callable[[], T]) -> T:
-    """Do work that may never end, for at most so long."""
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """Do work that may never end, for at most so long.
+
+    :raises TimeoutError: of concurrent.futures, if it was too long.
+    """
     done: futures.Future[T] = futures.Future()
 
     def run() -> None:

@@ -16,16 +16,9 @@ Importing this module decides how this process runs concurrent work, as it
 does for any program of Nova: nobody but the console script imports it.
 """
 
-import os
 import sys
 
-from nova import monkey_patch
-
-# One question and one answer: there is nothing here for green threads to do.
-# Older releases decide when the module is imported, newer ones when asked.
-os.environ['OS_NOVA_DISABLE_EVENTLET_PATCHING'] = '1'
-if hasattr(monkey_patch, 'patch'):
-    monkey_patch.patch(backend='threading')
+from nova_throttle.cmd import native  # noqa: F401 first of all
 
 from nova import rpc
 

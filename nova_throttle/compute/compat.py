@@ -16,8 +16,13 @@ Everybody else calls this module and never asks for a version.
 """
 
 from collections.abc import Callable
+from concurrent import futures
+import functools
+import inspect
+import sys
 import threading
 from typing import Any
+from typing import TypeVar
 
 from nova import utils
 from nova import version
@@ -27,14 +32,31 @@ from nova_throttle import exception
 
 LOG = logging.getLogger(__name__)
 
+M = TypeVar('M', bound=type)
+
 # Major versions of Nova that the test suite is run with.
-TESTED = frozenset({34})
+TESTED = frozenset(range(26, 35))
 
 # The statuses of a live migration that is over.
 FINAL_STATUSES = frozenset({'completed', 'failed', 'cancelled', 'error'})
 
+# Nova's mark, since 34, of a handler that its shutdown need not wait for,
+# because there is a task that it waits for.
+_UNTRACKED = '_skip_automatic_rpc_tracking'
+
 # How our threads are called in a thread dump.
 THREAD_PREFIX = 'nova-throttle'
+
+# Before which hooks of a manager, where Nova has them, which of our own is
+# called. A release that lacks one must not get it: a public method of a
+# manager is an RPC method. Arguments differ: init_host has one since 27,
+# graceful_shutdown since 34.
+HOOKS = {
+    'init_host': '_before_start',
+    'set_shutdown_in_progress': '_before_stop',  # since 34
+    'graceful_shutdown': '_before_stop',  # since 33
+    'cleanup_host': '_before_stop',
+}
 
 
 def nova_version() -> str:
@@ -65,15 +87,48 @@ def check_nova(allow_untested: bool) -> None:
 
 def mode() -> str:
     """Name the way in which this process runs concurrent work."""
-    native = utils.concurrency_mode_threading()
+    native = getattr(utils, 'concurrency_mode_threading', _is_unpatched)()
     return 'native threads' if native else 'eventlet'
+
+
+def _is_unpatched() -> bool:
+    """Tell whether threads are real: Nova can't say it before 32."""
+    patcher = sys.modules.get('eventlet.patcher')
+    return patcher is None or not patcher.is_monkey_patched('thread')
+
+
+def hooked(manager: M) -> M:
+    """Call our hooks before those of Nova that this release has.
+
+    :param manager: a class with the hooks of HOOKS.
+    :returns: the same class; its methods look to Nova as its own do.
+    """
+    for name, ours in HOOKS.items():
+        if hasattr(manager, name):
+            setattr(manager, name, _preceded(getattr(manager, name), ours))
+    for name, method in vars(manager).items():
+        novas = getattr(super(manager, manager), name, None)
+        if getattr(novas, _UNTRACKED, False):
+            setattr(method, _UNTRACKED, True)
+    return manager
+
+
+def _preceded(hook: Callable[..., Any], ours: str) -> Callable[..., Any]:
+    @functools.wraps(hook)
+    def both(self: Any, *args: Any, **kwargs: Any) -> Any:
+        getattr(self, ours)()
+        return hook(self, *args, **kwargs)
+
+    return both
 
 
 def record_task_start(manager: Any, job: Any) -> Any:
     """Tell Nova's shutdown that it has to wait for a migration.
 
-    :returns: how Nova knows the task.
+    :returns: how Nova knows the task; None before 34, which does not wait.
     """
+    if not hasattr(manager, '_record_task_start'):
+        return None
     return manager._record_task_start(
         'live_migration', job.instance.uuid, job.context.request_id
     )
@@ -98,18 +153,48 @@ def rollback_at_destination(
     Nova's own client does not wait.
     """
     api = manager.compute_rpcapi
-    client = api.prepare_for_alt_rpcserver(
-        api.router.client(context),
-        server=dest,
-        version=api._ver(context, '5.0'),
-    )
-    client.call(
+    _client_of_stopping(api, context, dest, '5.0').call(
         context,
         'rollback_live_migration_at_destination',
         instance=instance,
         destroy_disks=destroy_disks,
         migrate_data=migrate_data,
     )
+
+
+def _client_of_stopping(
+    api: Any, context: Any, host: str, version: str
+) -> Any:
+    """Return a client of a host that reaches it while it stops.
+
+    Since 33 a host has a second topic for that.
+    """
+    client = api.router.client(context)
+    version = api._ver(context, version)
+    if hasattr(api, 'prepare_for_alt_rpcserver'):
+        return api.prepare_for_alt_rpcserver(
+            client, server=host, version=version
+        )
+    return client.prepare(server=host, version=version)
+
+
+def for_monitor(
+    monitor: Callable[..., Any], future: futures.Future[Any]
+) -> Any:
+    """Return what the driver's monitor asks whether the call is over.
+
+    :param monitor: the driver's method; before 32 it asks an event of
+        eventlet's, since then a future.
+    :param future: is done when the call is over.
+    """
+    if 'finish_event' in inspect.signature(monitor).parameters:
+        return _Event(future)
+    return future
+
+
+class _Event:
+    def __init__(self, future: futures.Future[Any]) -> None:
+        self.ready = future.done
 
 
 def thread_name(work: str) -> str:

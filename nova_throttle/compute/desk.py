@@ -297,6 +297,13 @@ class Desk:
         if entry is not None and entry[1] is job.request.ticket:
             waiting.pop(job.instance.uuid, None)
 
+    def take_tickets_back(self) -> None:
+        """Leave nothing of ours in Nova's table, which it cancels."""
+        waiting = self.manager._waiting_live_migrations
+        for instance_uuid in list(waiting):
+            if self.jobs.of_instance(instance_uuid) is not None:
+                waiting.pop(instance_uuid, None)
+
     def complete(self, job: job_lib.Job) -> None:
         """End a migration that completed while nobody looked."""
         self.manager._post_live_migration_update_host(

@@ -28,6 +28,7 @@ from nova_throttle.admission import controller
 from nova_throttle.compute import abort
 from nova_throttle.compute import arrivals
 from nova_throttle.compute import chores
+from nova_throttle.compute import compat
 from nova_throttle.compute import desk
 from nova_throttle.compute import recovery
 from nova_throttle.compute import spill
@@ -38,6 +39,7 @@ CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 
+@compat.hooked
 class ThrottledComputeManager(nova_manager.ComputeManager):
     """Nova's compute manager with gates in front of live migrations."""
 
@@ -67,11 +69,10 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     # Start and stop
 
-    def init_host(self, service_ref: Any) -> None:
-        """Start the host; a manager that was stopped may start again."""
+    def _before_start(self) -> None:
+        """Get ready; a manager that was stopped may start again."""
         self._open_journal()
         self._recovery.begin()
-        super().init_host(service_ref)
 
     def post_start_hook(self) -> None:
         """Begin what runs beside the service."""
@@ -92,26 +93,20 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             desk.DESTINATION, CONF.nova_throttle.max_incoming_live_migrations
         )
 
-    def set_shutdown_in_progress(self) -> None:
-        """Start nothing from now on: the first of Nova's stop hooks."""
+    def _before_stop(self) -> None:
+        """Start nothing from now on."""
         self.throttle.close()
-        super().set_shutdown_in_progress()
-
-    def graceful_shutdown(self, timeout: float) -> None:
-        """Start nothing from now on, and wait for what is in progress."""
-        self.throttle.close()
-        super().graceful_shutdown(timeout)
 
     def cleanup_host(self) -> None:
-        """Start nothing from now on, and end."""
-        self.throttle.close()
+        """End."""
         self._chores.stop()
         super().cleanup_host()
         self._desk.clerk.stop()
 
     def _cleanup_live_migrations_in_pool(self) -> None:
         """Leave the queue as it is: it goes on after the restart."""
-        self._waiting_live_migrations.clear()
+        self._desk.take_tickets_back()
+        super()._cleanup_live_migrations_in_pool()
 
     def _look(self, context: Any) -> bool:
         """Find what events may have missed.

@@ -10,11 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""Nova chooses its threading mode here, before anything else imports it.
+
+Native threads, where a release has them, are the default;
+``OS_NOVA_DISABLE_EVENTLET_PATCHING=0`` means eventlet.
+"""
+
 import os
 
+os.environ.setdefault('OS_NOVA_DISABLE_EVENTLET_PATCHING', '1')
+
+# Before 32 the import itself patches.
 from nova import monkey_patch
 
-# Nova chooses its threading mode when it is first imported: say which before
-# anything else is. Native threads are its default; =0 means eventlet.
-os.environ.setdefault('OS_NOVA_DISABLE_EVENTLET_PATCHING', '1')
-monkey_patch.patch()
+if hasattr(monkey_patch, 'patch'):
+    monkey_patch.patch()

@@ -15,10 +15,10 @@
 import threading
 
 from nova import exception as nova_exception
-from nova.tests import fixtures as nova_fixtures
 from nova.tests.fixtures import libvirt as fakelibvirt
 
 from nova_throttle.tests.functional import base
+from nova_throttle.tests.functional import pause
 
 
 class AbortTestCase(base.ThrottleTestCase):
@@ -42,11 +42,9 @@ class AbortTestCase(base.ThrottleTestCase):
 
     def pause(self, target, name, **kwargs):
         """Pause a method when it is called; returns its fixture."""
-        paused = self.useFixture(
-            nova_fixtures.InterceptMethodFixture(target, name, **kwargs)
+        return self.useFixture(
+            pause.Paused(target, name, base.PATIENCE, **kwargs)
         )
-        self.addCleanup(paused.proceed.set)
-        return paused
 
     def test_while_queued(self):
         a, b, c = self.boot(3)
@@ -64,7 +62,7 @@ class AbortTestCase(base.ThrottleTestCase):
     def test_while_preparing(self):
         (a,) = self.boot(1)
         dest = self.computes['dest'].manager
-        paused = self.pause(dest, '_do_pre_live_migration')
+        paused = self.pause(dest, base.preparation(dest))
         self.migrate(a)
         self.assertTrue(paused.started.wait(base.PATIENCE))
         self.wait_status(a, 'preparing')

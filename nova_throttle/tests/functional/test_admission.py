@@ -167,10 +167,14 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
             'source_node',
             'dest_compute',
             'dest_node',
-            'dest_compute_id',
+            'dest_compute_id',  # since 28
             'instance_uuid',
         )
-        values = {name: getattr(migration, name) for name in fields}
+        values = {
+            name: getattr(migration, name)
+            for name in fields
+            if name in objects.Migration.fields
+        }
         with nova_context.target_cell(
             nova_context.get_admin_context(), self.cell
         ) as cell_context:

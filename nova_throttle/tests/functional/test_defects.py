@@ -106,7 +106,7 @@ class Defects:
     def stop_while_one_is_queued(self):
         """G5: what Nova does first at SIGTERM."""
         a, b = self.queue_behind()
-        self.src.manager.set_shutdown_in_progress()
+        self.begin_to_stop()
         self.guests.release(a)
         self.wait_status(a, 'completed')
         return a, b
@@ -118,7 +118,8 @@ class Defects:
         def refuse(*args, **kwargs):
             raise RuntimeError('the destination can not prepare')
 
-        self.computes['dest'].manager._do_pre_live_migration = refuse
+        dest = self.computes['dest'].manager
+        setattr(dest, base.preparation(dest), refuse)
         self.guests.release_all()
         self.wait_status(b, 'failed', 'error')
         return b
@@ -129,6 +130,8 @@ class PlainNovaTestCase(Defects, base.ThrottleTestCase):
 
     def setUp(self):
         super().setUp()
+        if not hasattr(self.src.manager, '_start_recorded_task'):
+            self.skipTest('what Nova does without us is shown on 34 only')
         self._futures = []
         self._submit = self.src.manager._start_recorded_task
         self.src.manager._start_recorded_task = self._note_future

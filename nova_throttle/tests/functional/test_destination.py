@@ -175,7 +175,7 @@ class OneComesInTestCase(DestinationTestCase):
 
     def test_a_stopping_destination_takes_no_more(self):
         a, b = self.occupy()
-        self.computes['dest'].manager.set_shutdown_in_progress()
+        self.begin_to_stop('dest')
         self.guests.release(a)
         self.wait_status(a, 'completed')
         self.wait_for(lambda: self.gate().owners == ())

@@ -59,6 +59,8 @@ class RPCAPITestCase(base.ThrottleTestCase):
 
     def test_nova_counts_our_calls_as_its_own(self):
         # It waits for those in progress when it stops.
+        if not hasattr(self.src.manager, '_record_task_start'):
+            self.skipTest('this Nova waits for no task')
         seen = []
         original = self.src.manager._record_task_start
 

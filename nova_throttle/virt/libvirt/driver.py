@@ -57,7 +57,8 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         back: since 32.2 Nova's driver would raise then, and its manager put
         a healthy server into ERROR.
         """
-        with self._operation(instance.uuid) as operation:
+        # By key: Nova's own unit tests of a driver have dictionaries.
+        with self._operation(instance['uuid']) as operation:
 
             def recover(*args: Any, **kwargs: Any) -> Any:
                 if operation.abort_requested:
@@ -98,12 +99,16 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         The pool has ten threads by default, and a migration would hold one
         to its end.
         """
-        operation = self._operations[instance.uuid]
         call = super()._live_migration_operation
+        operation = self._operations.get(instance['uuid'])
+        if operation is None:
+            # Not of a live_migration() of ours: whoever calls it waits.
+            call(context, instance, *args)
+            return
         try:
             compat.spawn_n(
                 context,
-                f'libvirt-{instance.uuid}',
+                f'libvirt-{operation.instance_uuid}',
                 operation.run,
                 lambda: call(context, instance, *args),
             )
@@ -125,11 +130,15 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         recover_method: Callable[..., Any],
         block_migration: bool,
         migrate_data: Any,
-        future: Any,
+        finish: Any,
         disk_paths: Any,
     ) -> None:
         """Watch the real call, not the hop through Nova's pool."""
-        super()._live_migration_monitor(
+        monitor = super()._live_migration_monitor
+        operation = self._operations.get(instance['uuid'])
+        if operation is not None:
+            finish = compat.for_monitor(monitor, operation.future)
+        monitor(
             context,
             instance,
             guest,
@@ -138,7 +147,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             recover_method,
             block_migration,
             migrate_data,
-            self._operations[instance.uuid].future,
+            finish,
             disk_paths,
         )
 
@@ -155,17 +164,17 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             info = self._host.get_guest(instance).get_job_info()
             return bool(info.type != driver.libvirt.VIR_DOMAIN_JOB_NONE)
 
-        operation = self._operations.get(instance.uuid)
+        operation = self._operations.get(instance['uuid'])
         if operation is None:
             try:
                 return abort_job()
             except driver.libvirt.libvirtError:
                 with self._operations_changed:
                     self._operations_changed.wait_for(
-                        lambda: instance.uuid in self._operations,
+                        lambda: instance['uuid'] in self._operations,
                         ABORT_PATIENCE,
                     )
-                    operation = self._operations.get(instance.uuid)
+                    operation = self._operations.get(instance['uuid'])
                 if operation is None:
                     raise
         operation.abort(abort_job, has_job)

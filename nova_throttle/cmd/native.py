@@ -1,0 +1,32 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Native threads for a program of ours; importing this chooses them.
+
+A program asks a question and ends: there is nothing for green threads to do.
+It comes before any other module of Nova, as Nova's own choice does.
+"""
+
+import logging
+import os
+
+# Older releases decide when the module is imported, newer ones when asked.
+os.environ['OS_NOVA_DISABLE_EVENTLET_PATCHING'] = '1'
+
+from nova import monkey_patch
+
+# Nova warns of native threads before they are its default, and whoever runs
+# a command has not asked: an error is one line, and nothing else is.
+logging.getLogger().addHandler(logging.NullHandler())
+
+if hasattr(monkey_patch, 'patch'):
+    monkey_patch.patch()

@@ -1,0 +1,58 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The program ``nova-throttle-status``: may this host be upgraded?
+
+Importing this module decides how this process runs concurrent work: nobody
+but the console script imports it.
+"""
+
+import sys
+
+from nova_throttle.cmd import native  # noqa: F401 first of all
+
+from nova.conductor import rpcapi as conductor
+import nova.conf
+from nova import objects
+from nova.objects import base as objects_base
+from oslo_upgradecheck import upgradecheck
+
+from nova_throttle.cmd import bus
+from nova_throttle.cmd import checks
+from nova_throttle import exception
+
+# oslo.upgradecheck's for what it did not expect.
+UNEXPECTED = 255
+
+
+def main() -> int:
+    """Run the checks and print a table.
+
+    :returns: the exit status: 0 if all is well, 1 for a warning, 2 for a
+        failure, 255 if the checks can't be made.
+    """
+    conf = nova.conf.CONF
+    upgradecheck.register_cli_options(conf, checks.Checks())
+    try:
+        bus.parse(['nova-throttle-status', *sys.argv[1:]])
+    except exception.ThrottleError as error:
+        sys.stderr.write(f'nova-throttle-status: {error}\n')
+        return UNEXPECTED
+    objects.register_all()
+    # As nova-compute does: the database is the conductor's business.
+    objects_base.NovaObject.indirection_api = conductor.ConductorAPI()
+    status: int = upgradecheck.run(conf)
+    return status
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,119 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Which release this is, and what it lacks, is found and said."""
+
+import logging
+import os
+import threading
+
+import fixtures
+from nova import context as nova_context
+from nova import version
+from oslo_context import context as oslo_context
+import testtools
+
+from nova_throttle.compute import compat
+from nova_throttle import exception
+
+
+class ReleaseTestCase(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
+
+    def pretend(self, found):
+        self.patch(version, 'version_string', lambda: found)
+
+    def test_each_tested_release(self):
+        for major in range(26, 35):
+            self.pretend(f'{major}.1.2')
+            compat.check_nova(allow_untested=False)
+        self.assertEqual('', self.log.output)
+
+    def test_this_one(self):
+        compat.check_nova(allow_untested=False)
+
+    def test_others_are_refused_with_one_clear_line(self):
+        for found in ('25.9.9', '35.0.0', '35.0.0.0rc1', '99.1'):
+            self.pretend(found)
+            error = self.assertRaises(
+                exception.UntestedNova, compat.check_nova, False
+            )
+            self.assertEqual(
+                f'Nova {found} is not supported (supported: 26, 27, 28, 29, '
+                '30, 31, 32, 33, 34); set [nova_throttle] '
+                'allow_untested_nova = true to try it anyway',
+                str(error),
+            )
+
+    def test_another_may_be_allowed(self):
+        self.pretend('35.0.0')
+        compat.check_nova(allow_untested=True)
+        (line,) = self.log.output.splitlines()
+        self.assertIn('never tested with Nova 35.0.0', line)
+
+
+class ModeTestCase(testtools.TestCase):
+    def test_it_is_what_the_tests_were_started_with(self):
+        native = os.environ['OS_NOVA_DISABLE_EVENTLET_PATCHING'] == '1'
+        self.assertEqual(
+            'native threads' if native else 'eventlet', compat.mode()
+        )
+
+
+class HooksTestCase(testtools.TestCase):
+    class Base:
+        def __init__(self):
+            self.calls = []
+
+        def init_host(self, service_ref):
+            self.calls.append(('init_host', service_ref))
+
+        def cleanup_host(self):
+            self.calls.append('cleanup_host')
+
+    def test_ours_come_first_and_none_is_added(self):
+        @compat.hooked
+        class Manager(self.Base):
+            def _before_start(self):
+                self.calls.append('before start')
+
+            def _before_stop(self):
+                self.calls.append('before stop')
+
+        manager = Manager()
+        manager.init_host('ref')
+        manager.cleanup_host()
+        self.assertEqual(
+            ['before start', ('init_host', 'ref')]
+            + ['before stop', 'cleanup_host'],
+            manager.calls,
+        )
+        self.assertFalse(hasattr(manager, 'graceful_shutdown'))
+
+
+class SpawnTestCase(testtools.TestCase):
+    def test_on_a_thread_of_its_own_under_the_context(self):
+        mine = nova_context.get_admin_context()
+        found = []
+        done = threading.Event()
+
+        def work(value):
+            found.append((value, oslo_context.get_current()))
+            found.append(threading.current_thread().name)
+            done.set()
+
+        thread = compat.spawn_n(mine, 'test', work, 1)
+        self.assertTrue(done.wait(30))
+        self.assertEqual([(1, mine), 'nova-throttle-test'], found)
+        self.assertTrue(thread.daemon)

@@ -1,0 +1,47 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What our driver does for whoever does not call its live_migration()."""
+
+from nova.virt.libvirt import driver as nova_driver
+import testtools
+
+from nova_throttle.virt.libvirt import driver
+
+
+class InnerMethodsTestCase(testtools.TestCase):
+    """Nova's own unit tests call them so, with a dictionary."""
+
+    def setUp(self):
+        super().setUp()
+        self.driver = object.__new__(driver.ThrottledLibvirtDriver)
+        self.driver._operations = {}
+        self.calls = []
+
+    def replace(self, name):
+        def method(_, *args):
+            self.calls.append(args)
+
+        self.patch(nova_driver.LibvirtDriver, name, method)
+
+    def test_the_operation_is_called_where_it_is_asked_for(self):
+        self.replace('_live_migration_operation')
+        instance = {'uuid': 'an instance'}
+        self.driver._live_migration_operation('context', instance, 'dest', 1)
+        self.assertEqual([('context', instance, 'dest', 1)], self.calls)
+
+    def test_the_monitor_watches_what_it_is_given(self):
+        self.replace('_live_migration_monitor')
+        instance = {'uuid': 'an instance'}
+        args = ('context', instance, *range(6), 'the end', 'paths')
+        self.driver._live_migration_monitor(*args)
+        self.assertEqual([args], self.calls)

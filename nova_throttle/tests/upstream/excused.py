@@ -1,0 +1,81 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The tests of Nova's that pass without us and need not with us.
+
+Each looks inside what we replace. A run fails for an entry that it has no
+need of: if the test is not there on that release, or passes.
+"""
+
+import dataclasses
+
+FIRST = 26
+LAST = 34
+
+NO_ID = 'The migration record has no id, which a real request always has'
+QUEUE_STAYS = 'Expects that a stop cancels the queue; ours goes on'
+OTHER_HANDLER = 'Replaces the handler of the class that ours stands in for'
+
+
+@dataclasses.dataclass(frozen=True)
+class Excuse:
+    """One test that need not pass.
+
+    :param test: its id.
+    :param reason: why, in one line.
+    :param since: the first release that has it, and needs it.
+    :param until: the last one.
+    """
+
+    test: str
+    reason: str
+    since: int = FIRST
+    until: int = LAST
+
+
+_LIBVIRT = 'nova.tests.functional.libvirt'
+_COMPUTE = 'nova.tests.unit.compute.test_compute.ComputeTestCase'
+_MIGRATION = (
+    'nova.tests.unit.compute.test_compute_mgr.ComputeManagerMigrationTestCase'
+)
+
+EXCUSES = (
+    Excuse(
+        f'{_LIBVIRT}.test_live_migration.ManagerCleanupHostCancelsQueued'
+        'Migration.test_cleanup_host_cancels_queued_live_migration',
+        QUEUE_STAYS,
+        since=34,
+    ),
+    Excuse(
+        f'{_LIBVIRT}.test_numa_live_migration.NUMALiveMigrationPositiveTests.'
+        'test_bug_1843639',
+        OTHER_HANDLER,
+    ),
+    Excuse(f'{_COMPUTE}.test_live_migration_exception_rolls_back', NO_ID),
+    Excuse(f'{_COMPUTE}.test_live_migration_handles_errors_correctly', NO_ID),
+    Excuse(f'{_COMPUTE}.test_live_migration_works_correctly', NO_ID),
+    Excuse(f'{_MIGRATION}.test_live_migration_submit_failed', NO_ID),
+    Excuse(
+        f'{_MIGRATION}.test_live_migration_tracks_task_for_shutdown',
+        NO_ID,
+        since=34,
+    ),
+)
+
+
+def of(release: int) -> dict[str, str]:
+    """Return the tests that need not pass on a release, and why."""
+    return {
+        excuse.test: excuse.reason
+        for excuse in EXCUSES
+        if excuse.since <= release <= excuse.until
+    }

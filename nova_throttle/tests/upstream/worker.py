@@ -1,0 +1,87 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Run the tests once, in a process of its own, and note each outcome.
+
+    python -m nova_throttle.tests.upstream.worker plain|throttled OUT [ID ...]
+
+The outcomes are written to OUT: a JSON object of test ids. With an ID, only
+tests whose ids begin so are run.
+"""
+
+import json
+import pathlib
+import sys
+import unittest
+
+# First: it chooses the threading mode.
+from nova_throttle.tests import functional  # noqa: F401
+from nova_throttle.tests.upstream import selection
+from nova_throttle.tests.upstream import standin
+
+
+class Outcomes(unittest.TestResult):
+    """Notes what became of each test: passed, skipped, or why it failed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+
+    def startTest(self, test: unittest.TestCase) -> None:
+        super().startTest(test)
+        print(test.id(), end=' ', flush=True)
+
+    def stopTest(self, test: unittest.TestCase) -> None:
+        super().stopTest(test)
+        print(self.found[test.id()].splitlines()[0], flush=True)
+
+    def addSuccess(self, test: unittest.TestCase) -> None:
+        self.found[test.id()] = 'passed'
+
+    def addExpectedFailure(self, test, err=None, details=None) -> None:
+        self.found[test.id()] = 'passed'
+
+    def addSkip(self, test, reason=None, details=None) -> None:
+        self.found[test.id()] = 'skipped'
+
+    def addError(self, test, err=None, details=None) -> None:
+        self.found[test.id()] = 'failed\n' + _text(self, test, err, details)
+
+    addFailure = addError
+    addUnexpectedSuccess = addError
+
+
+def _text(result, test, err, details) -> str:
+    if err is not None:
+        return result._exc_info_to_string(err, test)
+    return '\n'.join(
+        f'{name}: {content.as_text()}' for name, content in details.items()
+    )
+
+
+def main() -> None:
+    mode, out, *ids = sys.argv[1:]
+    tests = selection.load()
+    if mode == 'throttled':
+        standin.put_in()
+    outcomes = Outcomes()
+    for test in tests:
+        if ids and not test.id().startswith(tuple(ids)):
+            continue
+        if mode == 'throttled':
+            standin.throttle(test)
+        test.run(outcomes)
+    pathlib.Path(out).write_text(json.dumps(outcomes.found, indent=1))
+
+
+if __name__ == '__main__':
+    main()

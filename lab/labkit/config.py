@@ -44,6 +44,10 @@ def write_control(plan: Plan) -> None:
     _write(plan.config('glance', 'glance-api.conf'), _glance(plan))
     _write(plan.config('neutron', 'neutron.conf'), _neutron(plan))
     _write(plan.config('nova', 'nova.conf'), _nova_control(plan))
+    _write(
+        plan.config('nova', 'api.conf'),
+        {'DEFAULT': _log(plan, CONTROL, 'nova-api')},
+    )
     for name in ('glance/glance-api-paste.ini', 'nova/api-paste.ini'):
         shutil.copy(plan.venv('cloud') / 'etc' / name, plan.run / 'etc' / name)
     # Guests have no disk of their own; tempest boots them as a user.

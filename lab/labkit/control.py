@@ -44,14 +44,20 @@ WORKERS = ('nova-conductor', 'nova-scheduler')
 PATIENCE = 300
 
 
-def start(plan: Plan) -> None:
-    """Start all of it, and make what a fresh one needs."""
+def start_identity(plan: Plan) -> None:
+    """Start the database, the bus and keystone; fill a fresh database."""
     fresh = not (plan.host_dir(CONTROL) / 'var-lib-mysql/mysql').exists()
     start_database(plan, fresh)
     start_bus(plan)
     if fresh:
         shell.say('Making the databases')
         _make_databases(plan)
+    start_api(plan, 'keystone')
+    _wait_port(plan, 'keystone', config.PORTS['keystone'])
+
+
+def start_services(plan: Plan) -> None:
+    """Start all that logs in at keystone when it starts."""
     for name in APIS:
         start_api(plan, name)
     for name in WORKERS:
@@ -242,6 +248,8 @@ def start_api(plan: Plan, name: str) -> None:
     env = {f'OS_{name.upper()}_CONFIG_DIR': str(plan.run / 'etc' / name)}
     if name == 'neutron':
         env['OS_NEUTRON_CONFIG_FILES'] = 'neutron.conf'
+    if name == 'nova':
+        env['OS_NOVA_CONFIG_FILES'] = 'api-paste.ini;nova.conf;api.conf'
     listen = f'{plan.address(CONTROL)}:{config.PORTS[name]}'
     hosts.daemon(
         plan,

@@ -43,7 +43,7 @@ def start(plan: Plan, host: str) -> None:
     if holder(plan, host):
         return
     home = plan.host_dir(host)
-    for name in [*OWN_PATHS.values(), 'nova']:
+    for name in [*OWN_PATHS.values(), 'nova/instances']:
         (home / name).mkdir(parents=True, exist_ok=True)
     for path in (plan.nova_state, plan.logs / host):
         path.mkdir(parents=True, exist_ok=True)

@@ -12,8 +12,6 @@
 
 """From nothing to a cloud, and back to nothing."""
 
-import datetime
-
 from labkit import checks
 from labkit.cloud import Cloud
 from labkit import computes
@@ -27,8 +25,7 @@ from labkit.plan import Plan
 from labkit import seed
 from labkit import shell
 from labkit import software
-
-MAPPED = 'cell_v2 discover_hosts'
+from labkit.stage import Stage
 
 
 def up(plan: Plan, plain: bool) -> None:
@@ -42,9 +39,10 @@ def up(plan: Plan, plain: bool) -> None:
     shell.say('Starting the control plane')
     config.write_control(plan)
     config.write_openrc(plan)
-    control.start(plan)
+    control.start_identity(plan)
     cloud = Cloud(plan)
     seed.make_identity(plan, cloud)
+    control.start_services(plan)
     seed.make_guests(plan, cloud)
     _start_computes(plan, cloud, plain)
     plan.remember(mode='plain' if plain else 'ours', computes=plan.computes)
@@ -74,20 +72,8 @@ def _start_hosts(plan: Plan) -> None:
 
 
 def _start_computes(plan: Plan, cloud: Cloud, plain: bool) -> None:
-    stopped = [
-        host
-        for host in plan.compute_hosts
-        if not hosts.processes(plan, host, 'bin/nova-compute')
-    ]
-    if not stopped:
-        return
-    shell.say('Starting nova-compute')
-    begin: datetime.datetime = computes.now()
-    for host in stopped:
-        computes.configure(plan, host, plain)
-        computes.start(plan, host)
-    computes.wait_up(plan, cloud, stopped, begin)
-    control.manage(plan, 'nova', *MAPPED.split())
+    Stage(plan, cloud, plain).set()
+    control.manage(plan, 'nova', 'cell_v2', 'discover_hosts')
 
 
 def down(plan: Plan) -> None:

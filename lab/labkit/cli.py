@@ -21,6 +21,7 @@ import sys
 from labkit import checks
 from labkit.cloud import ApiError
 from labkit.cloud import Cloud
+from labkit import figures
 from labkit import hosts
 from labkit import openstack
 from labkit.plan import DEFAULT_WORK
@@ -74,6 +75,7 @@ def _add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
         add('--hosts', type=int, default=3, help='compute hosts (default: 3)')
     if name in ('run', 'table'):
         add('scenario', nargs='*', choices=[*scenarios.ALL, []])
+    if name in ('run', 'table', 'figures'):
         add('--results', type=pathlib.Path, default=RESULTS)
     if name == 'run':
         add('--case', action='append', default=[], help='only such cases')
@@ -138,6 +140,13 @@ def _table(_plan: Plan, arguments: argparse.Namespace) -> None:
         print(f'{name}\n\n{results.table(arguments.results, name)}\n')
 
 
+def _figures(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Make the documentation's figures from the results."""
+    target = plan.checkout / 'doc/source/measured'
+    for path in figures.write(arguments.results, target):
+        print(path)
+
+
 def _logs(plan: Plan, arguments: argparse.Namespace) -> int:
     """Follow the logs."""
     pattern = f'{arguments.host or "*"}/*.log'
@@ -170,6 +179,7 @@ COMMANDS = {
     'status': _status,
     'run': _run,
     'table': _table,
+    'figures': _figures,
     'logs': _logs,
     'exec': _exec,
     'openstack': _openstack,

@@ -74,7 +74,12 @@ def _add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
     if name == 'up':
         add('--hosts', type=int, default=3, help='compute hosts (default: 3)')
     if name in ('run', 'table'):
-        add('scenario', nargs='*', choices=[*scenarios.ALL, []])
+        add(
+            'scenario',
+            nargs='*',
+            type=_scenario,
+            help=', '.join(scenarios.ALL),
+        )
     if name in ('run', 'table', 'figures'):
         add('--results', type=pathlib.Path, default=RESULTS)
     if name == 'run':
@@ -84,6 +89,13 @@ def _add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
         add('host', nargs='?', default='', help='of this host only')
     if name in ('exec', 'openstack', 'tempest'):
         add('words', nargs=argparse.REMAINDER)
+
+
+def _scenario(name: str) -> str:
+    if name not in scenarios.ALL:
+        known = ', '.join(scenarios.ALL)
+        raise argparse.ArgumentTypeError(f'there is no {name}, but: {known}')
+    return name
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:

@@ -31,7 +31,7 @@ CAP = 180
 
 
 def run(stage: Stage) -> Iterator[Case]:
-    """Drain to and fro, with each limit."""
+    """Drain there and back, with each limit."""
     for rate in RATES:
         servers: list[Server] = []
         for limit in LIMITS:

@@ -122,13 +122,14 @@ def daemon(
 ) -> None:
     """Start a program inside a host that outlives this one."""
     with (plan.logs / host / f'{name}.out').open('a') as log:
-        subprocess.Popen(
-            inside(plan, host, 'setsid', '--wait', *command),
+        # It belongs to process 1 of the host, which reaps it.
+        subprocess.run(
+            inside(plan, host, 'setsid', '--fork', *command),
+            check=True,
             env={**os.environ, 'PYTHONWARNINGS': 'ignore', **env},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,
         )
 
 

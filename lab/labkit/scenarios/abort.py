@@ -14,6 +14,7 @@
 
 from collections.abc import Iterator
 import signal
+import time
 
 from labkit.cloud import Migration
 from labkit import hosts
@@ -47,9 +48,12 @@ def _abort(stage: Stage, status: str) -> Case:
     )
     if status == 'running':
         watch.until('running', lambda w: w.count(status) == 1, PATIENCE)
-    target = _choose(stage, watch, status)
-    shell.say(f'Aborting migration {target.id}, which is {target.status}')
-    said = _command(stage, target)
+    try:
+        target = _choose(stage, watch, status)
+        shell.say(f'Aborting {target.id}, which is {target.status}')
+        said = _command(stage, target)
+    finally:
+        hosts.kill(stage.plan, TARGET, 'bin/nova-compute', number=RESUME)
     network.shape(stage.plan, '200mbit')
     watch.until_over(len(servers), PATIENCE)
     left = stage.problems(watch, 120 if not stage.plain else 30)
@@ -80,10 +84,11 @@ def _choose(stage: Stage, watch: Watch, status: str) -> Migration:
     """
     if status == 'preparing':
         hosts.kill(stage.plan, TARGET, 'bin/nova-compute', number=PAUSE)
-        first = next(m for m in watch.last if m.status != 'queued')
-        watch.until('running', lambda w: w.count('running') == 1, 60)
-        stage.cloud.abort(first)
-        watch.until('the next', lambda w: w.count(status) == 1, PATIENCE)
+        time.sleep(3)  # It may have answered just before.
+        if not watch.look() or not watch.count(status):
+            running = next(m for m in watch.last if m.status == 'running')
+            stage.cloud.abort(running)
+            watch.until('the next', lambda w: w.count(status) == 1, PATIENCE)
     return next(m for m in watch.last if m.status == status)
 
 
@@ -93,6 +98,4 @@ def _command(stage: Stage, migration: Migration) -> str:
         openstack.run(stage.plan, *words, migration.server, str(migration.id))
     except shell.LabError as error:
         return f'refused: {error}'[:60]
-    finally:
-        hosts.kill(stage.plan, TARGET, 'bin/nova-compute', number=RESUME)
     return 'accepted'

@@ -23,6 +23,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 
 from labkit.plan import Plan
 from labkit import shell
@@ -125,19 +126,21 @@ def make_cloud(plan: Plan) -> None:
     shutil.rmtree(source)
 
 
-def make_throttled(plan: Plan) -> None:
+def make_throttled(plan: Plan) -> bool:
     """Make the environment of a compute host with nova-throttle.
 
     What the administrator's guide says: a wheel, built once in a checkout,
     installed with the pip of nova-compute's environment.
+
+    :returns: whether it is another one than before.
     """
     wheel = build_wheel(plan)
     needs = ('libvirt-python', 'nova', 'pymysql', 'python-memcached', 'pip')
     _make(plan, 'throttled', *needs)
     marker = plan.venv('throttled') / 'wheel'
-    digest = _digest(wheel.read_bytes())
+    digest = _content(wheel)
     if marker.exists() and marker.read_text() == digest:
-        return
+        return False
     shell.say(f'Installing {wheel.name} beside Nova')
     shell.run(
         plan.venv('throttled') / 'bin/pip',
@@ -146,6 +149,7 @@ def make_throttled(plan: Plan) -> None:
     )
     shell.run(plan.venv('throttled') / 'bin/pip', 'check')
     marker.write_text(digest)
+    return True
 
 
 def make_tempest(plan: Plan) -> None:
@@ -241,6 +245,13 @@ def _installer(plan: Plan, place: pathlib.Path) -> list[str]:
     os.environ.setdefault('UV_SYSTEM_CERTS', '1')
     command = f'{tools}/bin/uv pip install -q --python {place}/bin/python'
     return command.split()
+
+
+def _content(wheel: pathlib.Path) -> str:
+    """Return what stands for a wheel's content, whenever it was built."""
+    with zipfile.ZipFile(wheel) as archive:
+        facts = [(info.filename, info.CRC) for info in archive.infolist()]
+    return _digest(repr(sorted(facts)).encode())
 
 
 def _digest(*parts: bytes) -> str:

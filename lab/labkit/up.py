@@ -33,7 +33,7 @@ def up(plan: Plan, plain: bool) -> None:
     checks.check_machine(plan)
     (plan.cache / 'guest').mkdir(parents=True, exist_ok=True)
     plan.logs.mkdir(parents=True, exist_ok=True)
-    install(plan, plain)
+    renewed = install(plan, plain)
     checks.check_machine(plan)
     _start_hosts(plan)
     shell.say('Starting the control plane')
@@ -44,19 +44,24 @@ def up(plan: Plan, plain: bool) -> None:
     seed.make_identity(plan, cloud)
     control.start_services(plan)
     seed.make_guests(plan, cloud)
+    if renewed:
+        for host in plan.compute_hosts:
+            computes.kill(plan, host)
     _start_computes(plan, cloud, plain)
     plan.remember(mode='plain' if plain else 'ours', computes=plan.computes)
     shell.say(f'Up: {plan.computes} compute hosts; try: lab run queue')
 
 
-def install(plan: Plan, plain: bool) -> None:
-    """Install and build everything."""
+def install(plan: Plan, plain: bool) -> bool:
+    """Install and build everything.
+
+    :returns: whether nova-throttle is another one than before.
+    """
     software.install_packages(plan)
     software.make_cloud(plan)
-    if not plain:
-        software.make_throttled(plan)
     guest.kernel(plan)
     guest.initrd(plan)
+    return not plain and software.make_throttled(plan)
 
 
 def _start_hosts(plan: Plan) -> None:

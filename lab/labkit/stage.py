@@ -66,8 +66,10 @@ class Stage:
         :param limit: Nova's max_concurrent_live_migrations.
         :param rate: of the link.
         :param without: hosts that have no nova-throttle.
-        :param throttle: options of [nova_throttle].
+        :param throttle: options of [nova_throttle]; unless it is among
+            them, there is no limit of what a host receives.
         """
+        throttle.setdefault('max_incoming_live_migrations', 0)
         changed = [
             host
             for host in self.plan.compute_hosts

@@ -16,6 +16,7 @@ The plugin must be told the limits, so that each set of limits is a run.
 """
 
 import dataclasses
+import os
 import subprocess
 
 from labkit.cloud import Cloud
@@ -29,6 +30,7 @@ from labkit import shell
 from labkit import software
 from labkit.stage import Stage
 
+NAME = 'lab'
 OWN = 'nova_throttle.tests.tempest'
 NOVA = 'tempest.api.compute.admin.test_live_migration'
 
@@ -75,8 +77,9 @@ def _run(stage: Stage, one: Run) -> int:
         max_incoming_live_migrations=one.destination_limit,
     )
     place = stage.plan.run / 'tempest'
+    workspace = ('--workspace-path', str(place.with_suffix('.yaml')))
     if not (place / '.stestr.conf').exists():
-        _tempest(stage.plan, 'init', str(place))
+        _tempest(stage.plan, 'init', *workspace, '--name', NAME, str(place))
     text = _configuration(stage.plan, stage.cloud, one)
     write_private(place / 'etc/tempest.conf', text)
     shell.say(
@@ -86,8 +89,8 @@ def _run(stage: Stage, one: Run) -> int:
     network.shape(stage.plan, one.rate)
     return _tempest(
         stage.plan,
-        *('run', '--workspace-path', str(stage.plan.run / 'workspaces.yaml')),
-        *('--workspace', 'tempest', '--serial', '--regex', one.tests),
+        *('run', *workspace, '--workspace', NAME),
+        *('--serial', '--regex', one.tests),
         check=False,
     )
 
@@ -96,6 +99,8 @@ def _tempest(plan: Plan, *words: str, check: bool = True) -> int:
     # Cloud() has brought us into the network of the control host.
     status = subprocess.call(
         [plan.venv('tempest') / 'bin/tempest', *words],
+        # It keeps things in the home directory.
+        env={**os.environ, 'HOME': str(plan.run)},
         cwd=plan.run / 'tempest' if words[0] == 'run' else plan.run,
     )
     if check and status:

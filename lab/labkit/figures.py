@@ -1,0 +1,183 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Figures of the documentation, made from raw data and nothing else.
+
+A table for each scenario, as CSV; and a picture of the drain, as SVG: when
+each server was queued, preparing and running.
+"""
+
+import csv
+import pathlib
+from typing import Any
+from xml.sax import saxutils
+
+from labkit import results
+
+# Blue and orange differ for every eye; queued is what is not yet anything.
+COLOURS = {'queued': '#d9d9d9', 'preparing': '#e69f00', 'running': '#0072b2'}
+WIDTH, LEFT, RIGHT, LANE, HEAD, FOOT = 720, 60, 20, 18, 34, 40
+Bar = tuple[int, str, float, float]
+
+
+def write(place: pathlib.Path, target: pathlib.Path) -> list[pathlib.Path]:
+    """Write all figures for which there is data.
+
+    :param place: the directory of the results.
+    :param target: the directory of the figures.
+    :returns: the files.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    written = [
+        _write_table(place, name, target / f'{name}.csv')
+        for name in scenarios(place)
+    ]
+    for label, picture in _pictures(place):
+        path = target / f'drain-{_slug(label)}.svg'
+        path.write_text(picture)
+        written.append(path)
+    return written
+
+
+def scenarios(place: pathlib.Path) -> list[str]:
+    """Return the names of the scenarios that have results."""
+    names = {path.stem.rpartition('-')[0] for path in place.glob('*.json')}
+    return sorted(names)
+
+
+def _slug(label: str) -> str:
+    letters = (char if char.isalnum() else '-' for char in label.lower())
+    return '-'.join(part for part in ''.join(letters).split('-') if part)
+
+
+def _write_table(
+    place: pathlib.Path, name: str, path: pathlib.Path
+) -> pathlib.Path:
+    with path.open('w', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(['Case', 'Figure', *results.MODES.values()])
+        writer.writerows(results.compare(place, name))
+    return path
+
+
+def _pictures(place: pathlib.Path) -> list[tuple[str, str]]:
+    both = {
+        mode: results.load(place, 'drain', mode).get('cases', {})
+        for mode in results.MODES
+    }
+    labels = dict.fromkeys(label for cases in both.values() for label in cases)
+    return [
+        (
+            label,
+            gantt(label, {m: c[label] for m, c in both.items() if label in c}),
+        )
+        for label in labels
+    ]
+
+
+def gantt(label: str, cases: dict[str, dict[str, Any]]) -> str:
+    """Return a picture of one case, a panel for each mode."""
+    histories = {m: case['raw']['history'] for m, case in cases.items()}
+    end = max(line['at'] for h in histories.values() for line in h)
+    parts: list[str] = []
+    top = HEAD
+    for mode, history in histories.items():
+        bars = _bars(history)
+        count = 1 + max((lane for lane, *_ in bars), default=0)
+        parts += _panel(results.MODES[mode], bars, count, top, end)
+        top += HEAD + count * LANE
+    parts += _axis(top - HEAD + 8, end)
+    parts += _legend(label)
+    return _svg(parts, top + FOOT - HEAD + 8)
+
+
+def _bars(history: list[dict[str, Any]]) -> list[Bar]:
+    """Return lane, status, begin and end of what a picture shows."""
+    lanes: dict[int, int] = {}
+    open_: dict[int, tuple[str, float]] = {}
+    bars = []
+    for line in history:
+        lane = lanes.setdefault(line['id'], len(lanes))
+        if lane in open_:
+            status, begin = open_.pop(lane)
+            bars.append((lane, status, begin, line['at']))
+        if line['status'] in COLOURS:
+            open_[lane] = (line['status'], line['at'])
+    last = history[-1]['at'] if history else 0
+    bars += [(lane, s, begin, last) for lane, (s, begin) in open_.items()]
+    return bars
+
+
+def _panel(
+    title: str, bars: list[Bar], count: int, top: int, end: float
+) -> list[str]:
+    parts = [_text(LEFT, top + 12, title, 'start', 'bold')]
+    for lane in range(count):
+        y = top + 20 + lane * LANE + 12
+        parts.append(_text(LEFT - 8, y, f'{lane + 1}', 'end'))
+    for lane, status, begin, finish in bars:
+        x, y = _x(begin, end), top + 20 + lane * LANE
+        width = max(_x(finish, end) - x, 1)
+        parts.append(
+            f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" '
+            f'height="{LANE - 4}" fill="{COLOURS[status]}"/>'
+        )
+    return parts
+
+
+def _x(at: float, end: float) -> float:
+    return LEFT + (WIDTH - LEFT - RIGHT) * at / max(end, 1)
+
+
+def _axis(y: int, end: float) -> list[str]:
+    step = next(s for s in (5, 10, 20, 50, 100, 1000) if end / s <= 10)
+    parts = []
+    for at in range(0, int(end) + 1, step):
+        x = _x(at, end)
+        parts.append(
+            f'<line x1="{x:.1f}" y1="{HEAD}" x2="{x:.1f}" y2="{y}" '
+            'stroke="#00000022"/>'
+        )
+        parts.append(_text(x, y + 14, f'{at} s', 'middle'))
+    return parts
+
+
+def _legend(label: str) -> list[str]:
+    parts = [_text(LEFT, 18, label, 'start', 'bold')]
+    x = WIDTH - RIGHT - 230
+    for status, colour in COLOURS.items():
+        parts.append(
+            f'<rect x="{x}" y="8" width="12" height="12" fill="{colour}"/>'
+        )
+        parts.append(_text(x + 16, 18, status, 'start'))
+        x += 80
+    return parts
+
+
+def _text(
+    x: float, y: float, words: str, anchor: str, weight: str = 'normal'
+) -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y}" text-anchor="{anchor}" '
+        f'font-weight="{weight}">{saxutils.escape(words)}</text>'
+    )
+
+
+def _svg(parts: list[str], height: int) -> str:
+    body = '\n'.join(parts)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" '
+        f'height="{height}" viewBox="0 0 {WIDTH} {height}" '
+        'font-family="sans-serif" font-size="12">\n'
+        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>\n'
+        f'{body}\n</svg>\n'
+    )

@@ -16,6 +16,8 @@ A few seeds of what ``tox -e sim`` runs at any size. Each case is the same in
 every run; a violation names its rule.
 """
 
+import hypothesis
+from hypothesis import strategies
 import testtools
 
 from nova_throttle.tests.sim import __main__ as command
@@ -116,6 +118,33 @@ class SimulationTestCase(testtools.TestCase):
             backward=0.3,
             priorities=2,
         )
+
+    @hypothesis.settings(
+        deadline=None,
+        derandomize=True,
+        max_examples=60,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(
+        strategies.fixed_dictionaries(
+            {
+                'seed': strategies.integers(0, 2**32),
+                'hosts': strategies.integers(2, 7),
+                'requests': strategies.integers(1, 60),
+                'span': strategies.integers(10, 400),
+                'incoming': strategies.integers(1, 3),
+                'priorities': strategies.integers(1, 3),
+                'loss': strategies.sampled_from([0, 0.05, 0.3]),
+                'slow': strategies.sampled_from([0, 0.2]),
+                'double': strategies.sampled_from([0, 0.3]),
+                'crashes': strategies.integers(0, 10),
+                'cancels': strategies.integers(0, 10),
+            }
+        )
+    )
+    def test_any_fleet_serves_all_and_leaks_nothing(self, options):
+        """Nobody starves, and no rule breaks, in whatever fleet."""
+        self.run_fleet(**options)
 
     def test_same_seed_same_steps(self):
         options = {'requests': 100, 'loss': 0.1, 'crashes': 5, 'seed': 3}

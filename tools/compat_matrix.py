@@ -149,7 +149,7 @@ def _cell(mark: str, text: str) -> list[str]:
     lines = [f'   {mark}']
     for word in text.split():
         if len(lines[-1]) + len(word) + 1 > 79:
-            lines.append('      ')
+            lines.append('       ')
             lines[-1] += word
         else:
             lines[-1] += f' {word}'

@@ -83,7 +83,17 @@ class Arrivals:
         if self._gate.begins(instance.uuid):
             return
         # Of a source that did not ask for a slot.
-        for fact in self._facts(context, instance_uuid=instance.uuid):
+        try:
+            facts = self._facts(context, instance_uuid=instance.uuid)
+        except Exception:
+            # Nova would prepare; the next look counts it.
+            LOG.warning(
+                'Can not count a live migration that comes',
+                instance=instance,
+                exc_info=True,
+            )
+            return
+        for fact in facts:
             if fact.active:
                 self._gate.arrives(fact)
 

@@ -127,6 +127,8 @@ def _configuration(plan: Plan, cloud: Cloud, one: Run) -> str:
             'project_networks_reachable': 'false',
             'public_network_id': '',
         },
+        # No agent here serves trunks.
+        'network-feature-enabled': {'api_extensions': 'router,binding'},
         'service_available': {'cinder': 'false', 'swift': 'false'},
         'validation': {'run_validation': 'false'},
         'oslo_concurrency': {'lock_path': plan.run / 'tempest/lock'},

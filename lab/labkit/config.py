@@ -318,13 +318,16 @@ def _libvirt(plan: Plan, host: str, venv: pathlib.Path) -> Sections:
 def write_libvirt(plan: Plan, host: str) -> None:
     """Write a compute host's libvirt configuration.
 
-    libvirtd must not touch the machine's own security and cgroups.
+    libvirtd must not touch the machine's own security and cgroups, and must
+    take more requests at once than its default of five: each migration in
+    progress is one, and a connection that is full is closed as dead.
     """
     place = plan.host_dir(host) / 'etc-libvirt'
     shell.run('cp', '-a', '/etc/libvirt/.', str(place))
     shutil.rmtree(place / 'qemu/networks/autostart', ignore_errors=True)
     (place / 'libvirtd.conf').write_text(
         'listen_tls = 0\nlisten_tcp = 1\nlisten_addr = "0.0.0.0"\n'
+        'max_client_requests = 50\n'
         'auth_tcp = "none"\nauth_unix_rw = "none"\nauth_unix_ro = "none"\n'
         f'host_uuid = "{host_uuid(host)}"\n'
         'log_outputs = "3:file:/var/log/libvirt/libvirtd.log"\n'

@@ -16,6 +16,7 @@ Process 1 of a host holds its namespaces. When it dies, the kernel ends every
 process of the host, and mounts, links and sockets go with it.
 """
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -175,11 +176,24 @@ def crash(plan: Plan, host: str) -> None:
     if not pid:
         return
     namespace = os.readlink(f'/proc/{pid}/ns/pid')
+    _end_helpers(pid)
     os.kill(pid, signal.SIGKILL)
     shell.wait_for(
         f'end of host {host}', lambda: not _any_in(namespace), 60, every=0.1
     )
     (plan.host_dir(host) / 'holder.pid').unlink()
+
+
+def _end_helpers(pid: int) -> None:
+    """End who entered a host from outside and waits for a process there.
+
+    One that stands still would keep its process, and so the whole host.
+    """
+    words = f'nsenter\0-t\0{pid}\0'
+    for path in pathlib.Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):
+            if words in (path / 'cmdline').read_text(errors='replace'):
+                os.kill(int(path.name), signal.SIGKILL)
 
 
 def _any_in(namespace: str) -> bool:
@@ -191,6 +205,13 @@ def _any_in(namespace: str) -> bool:
 
 def remove_all(plan: Plan) -> None:
     """End all hosts and remove everything but the cache."""
+    failed = []
     for path in (plan.run / 'hosts').glob('*'):
-        crash(plan, path.name)
-    shutil.rmtree(plan.run, ignore_errors=True)
+        try:
+            crash(plan, path.name)
+        except shell.LabError as error:
+            failed.append(str(error))
+    if failed:
+        raise shell.LabError('; '.join(failed))
+    if plan.run.exists():
+        shutil.rmtree(plan.run)

@@ -100,9 +100,11 @@ class UnlimitedTest(base.LiveMigrationTestCase):
             self.migrate(server, target)
         # All have left the queue before the first one is over.
         self.wait('all in progress', lambda: self._have_started(servers))
-        self.wait_over(servers)
+        ended = self.wait_over(servers)
         for server in servers:
-            self.assertIn(self.show(server)['status'], ('ACTIVE',))
+            # Without a limit, a narrow link may let some of them fail.
+            completed = ended[server] == 'completed'
+            self.assert_on(server, target if completed else source)
 
     def _have_started(self, servers):
         found = self.look()

@@ -125,29 +125,8 @@ def _parser() -> argparse.ArgumentParser:
         default=9,
         help='how many servers are live-migrated (default: %(default)s)',
     )
-    for name, default, what in (
-        ('--sources', 3, 'hosts they leave'),
-        ('--destinations', 2, 'hosts receive them'),
-    ):
-        parser.add_argument(
-            name,
-            metavar='N',
-            type=_few,
-            default=default,
-            help=f'how many {what}, at most {MOST_HOSTS} '
-            '(default: %(default)s)',
-        )
-    for name, what in (
-        ('--limit', 'max_concurrent_live_migrations'),
-        ('--incoming', 'max_incoming_live_migrations'),
-    ):
-        parser.add_argument(
-            name,
-            metavar='N',
-            type=_not_negative,
-            default=2,
-            help=f'{what} of each host; 0 is unlimited (default: %(default)s)',
-        )
+    _add_hosts(parser)
+    _add_limits(parser)
     parser.add_argument(
         '--seconds',
         metavar='S',
@@ -167,6 +146,35 @@ def _parser() -> argparse.ArgumentParser:
         help="show Nova's logs on stderr, and plain lines",
     )
     return parser
+
+
+def _add_hosts(parser: argparse.ArgumentParser) -> None:
+    for name, default, what in (
+        ('--sources', 3, 'hosts they leave'),
+        ('--destinations', 2, 'hosts receive them'),
+    ):
+        parser.add_argument(
+            name,
+            metavar='N',
+            type=_few,
+            default=default,
+            help=f'how many {what}, at most {MOST_HOSTS} '
+            '(default: %(default)s)',
+        )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    for name, what in (
+        ('--limit', 'max_concurrent_live_migrations'),
+        ('--incoming', 'max_incoming_live_migrations'),
+    ):
+        parser.add_argument(
+            name,
+            metavar='N',
+            type=_not_negative,
+            default=2,
+            help=f'{what} of each host; 0 is unlimited (default: %(default)s)',
+        )
 
 
 def _whole(value: str, least: int) -> int:

@@ -22,13 +22,19 @@ from typing import Any
 from nova_throttle.cmd import base
 from nova_throttle.objects import snapshot as snapshot_obj
 
-COLUMNS = ('Gate', 'Limit', 'In Progress', 'Owners')
+COLUMNS = ('Gate', 'Limit', 'In Progress', 'Owners', 'Offered', 'Waiting')
+
+DEFAULT = 'source'
 
 
 class GateList(base.HostCommand):
     """List the gates of a host: their limits, and who is in progress.
 
-    The owners are migration UUIDs.
+    The gate source is for what leaves the host, and destination for what
+    comes to it. The owners are migration UUIDs; so are those that a slot is
+    offered to, until their source says whether it takes it. Waiting is the
+    number of live migrations on other hosts that wait for a slot of this
+    one.
     """
 
     def take_action(
@@ -44,22 +50,25 @@ class GateList(base.HostCommand):
 class LimitSet(base.HostCommand):
     """Change how many live migrations of a host may be in progress.
 
-    It takes effect at once: a raised limit starts as many as now fit, a
+    The gate source limits what leaves the host, destination what comes to
+    it. It takes effect at once: a raised limit starts as many as now fit, a
     lowered one lets those in progress finish. It lasts until nova-compute
     restarts or reads its configuration again; to keep it, set
-    max_concurrent_live_migrations in nova.conf too.
+    max_concurrent_live_migrations (source) or max_incoming_live_migrations
+    (destination) in nova.conf too.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of this command's arguments."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
+            'name', metavar='GATE', nargs='?', help=f'default: {DEFAULT}'
+        )
+        parser.add_argument(
             'limit', metavar='LIMIT', type=int, help='slots; 0 is unlimited'
         )
         parser.add_argument(
-            '--gate',
-            default='source',
-            help='the name of the gate (default: %(default)s)',
+            '--gate', default=DEFAULT, help='another way to name the gate'
         )
         return parser
 
@@ -70,7 +79,7 @@ class LimitSet(base.HostCommand):
         snapshot = self.ask(
             parsed_args,
             lambda api, ctxt: api.set_limit(
-                ctxt, parsed_args.gate, parsed_args.limit
+                ctxt, parsed_args.name or parsed_args.gate, parsed_args.limit
             ),
         )
         return COLUMNS, _rows(snapshot)
@@ -83,4 +92,7 @@ def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
             base.Limit(gate.limit),
             len(gate.owners),
             base.Lines(list(gate.owners)),
+            # A host with an older release has no such gates.
+            base.Lines(list(gate.offered) if 'offered' in gate else []),
+            len(gate.waiting) if 'waiting' in gate else 0,
         )

@@ -48,13 +48,20 @@ class Waits(base.Column):
                 'gate': wait.gate,
                 'limit': wait.limit,
                 'owners': list(wait.owners),
+                # An older release does not know these.
+                'host': wait.host if 'host' in wait else '',
+                'place': wait.place if 'place' in wait else 0,
             }
             for wait in self._value
         ]
 
 
 class QueueList(base.HostCommand):
-    """List the live migrations that wait on a host, the next one first."""
+    """List the live migrations that wait on a host, the next one first.
+
+    What one waits for is a gate, of this host or of its destination, which
+    is named then; with the place in the line of all that wait there.
+    """
 
     def take_action(
         self, parsed_args: argparse.Namespace

@@ -19,6 +19,7 @@ SQLite's; libvirt and the other OpenStack services are stand-ins.
 
 from collections.abc import Callable
 import functools
+import itertools
 import logging
 import operator
 import pathlib
@@ -39,9 +40,6 @@ from nova_throttle.cmd.stage import guests
 from nova_throttle.cmd.stage import records
 from nova_throttle.cmd.stage import report
 from nova_throttle import fixture
-
-SOURCES = ('compute-1',)
-DESTINATIONS = ('compute-2', 'compute-3', 'compute-4')
 
 # Before a fixture replaces it.
 TARGET_CELL = nova_context.target_cell
@@ -83,6 +81,8 @@ class Cloud(libvirt_base.ServersTestBase):
         self._options = options
         self._play = play
         self._tell = tell
+        self._sources = _names('source', options.sources)
+        self._destinations = _names('dest', options.destinations)
 
     def setUp(self) -> None:
         """Start everything."""
@@ -91,7 +91,11 @@ class Cloud(libvirt_base.ServersTestBase):
             report.Step('Starting the API, conductor, scheduler and placement')
         )
         super().setUp()
-        self.useFixture(fixture.ThrottleFixture())
+        self.useFixture(
+            fixture.ThrottleFixture(
+                max_incoming_live_migrations=self._options.incoming
+            )
+        )
         self.records = records.Records()
         self.guests = guests.Guests(self._connection, self._options.seconds)
         self._watch()
@@ -109,7 +113,8 @@ class Cloud(libvirt_base.ServersTestBase):
         self.flags(instances=-1, cores=-1, ram=-1, group='quota')
         # Equally good hosts: let the scheduler take any of them.
         self.flags(
-            host_subset_size=len(DESTINATIONS), group='filter_scheduler'
+            host_subset_size=self._options.destinations,
+            group='filter_scheduler',
         )
         # A wheel's configuration files are not where a source tree has them.
         paste = pathlib.Path(sys.prefix, 'etc', 'nova', 'api-paste.ini')
@@ -165,13 +170,13 @@ class Cloud(libvirt_base.ServersTestBase):
         )
 
     def _start_computes(self) -> None:
-        hosts = (*SOURCES, *DESTINATIONS)
+        hosts = (*self._sources, *self._destinations)
         text = f'Starting nova-compute on {len(hosts)} hosts'
         for count, host in enumerate(hosts):
             self._tell(report.Step(text, count, len(hosts)))
             self.start_compute(hostname=host)
         self.handler_seconds: list[float] = []
-        for host in SOURCES:
+        for host in self._sources:
             self._time_handler(self.computes[host].manager)
 
     def _time_handler(self, manager: Any) -> None:
@@ -195,19 +200,16 @@ class Cloud(libvirt_base.ServersTestBase):
     # What a play asks for
 
     def boot(self, count: int) -> dict[str, tuple[str, str]]:
-        """Boot servers on the sources, all at once.
+        """Boot servers on the sources in turn, all at once.
 
         :returns: the name and the source of each, by its UUID.
         :raises CloudError: if one does not become ACTIVE.
         """
-        asked = 0
         width = len(str(count))
-        self._tell(report.Step(_booting(count), 0, count))
-        for index, host in enumerate(SOURCES):
-            share = (count - asked) // (len(SOURCES) - index)
-            numbers = range(asked + 1, asked + share + 1)
-            self._ask_to_boot(host, [f'{n:0{width}}' for n in numbers])
-            asked += share
+        self._tell(report.Step(self._booting(count), 0, count))
+        hosts = itertools.cycle(self._sources)
+        for number, host in zip(range(1, count + 1), hosts, strict=False):
+            self._ask_to_boot(host, f'server-{number:0{width}}')
         self._wait_active(count)
         return {
             server['id']: (server['name'], server['OS-EXT-SRV-ATTR:host'])
@@ -216,12 +218,9 @@ class Cloud(libvirt_base.ServersTestBase):
             )
         }
 
-    def _ask_to_boot(self, host: str, numbers: list[str]) -> None:
-        for number in numbers:
-            body = self._build_server(
-                name=f'server-{number}', host=host, networks='none'
-            )
-            self.api.post_server({'server': body})
+    def _ask_to_boot(self, host: str, name: str) -> None:
+        body = self._build_server(name=name, host=host, networks='none')
+        self.api.post_server({'server': body})
 
     def _wait_active(self, count: int) -> None:
         deadline = time.monotonic() + BOOT_PATIENCE
@@ -231,11 +230,25 @@ class Cloud(libvirt_base.ServersTestBase):
             if 'ERROR' in states:
                 raise CloudError('a server did not boot')
             active = states.count('ACTIVE')
-            self._tell(report.Step(_booting(count), active, count))
+            self._tell(report.Step(self._booting(count), active, count))
             if active == count:
                 return
             tick.wait(BOOT_TICK)
         raise CloudError(f'no {count} servers in {BOOT_PATIENCE:.0f} s')
+
+    def _booting(self, count: int) -> str:
+        return f'Booting {count} servers on {", ".join(self._sources)}'
+
+    def close_sources(self) -> None:
+        """Have nothing scheduled to the sources: they are to be drained."""
+        for host in self._sources:
+            (service,) = self.api.get_services(
+                host=host, binary='nova-compute'
+            )
+            self.api.put_service(
+                service['id'],
+                {'status': 'disabled', 'disabled_reason': 'maintenance'},
+            )
 
     def ask_to_migrate(self, uuid: str) -> None:
         """Ask for a live migration to where the scheduler likes it."""
@@ -243,10 +256,10 @@ class Cloud(libvirt_base.ServersTestBase):
         self.api.post_server_action(uuid, body)
 
     def snapshots(self) -> dict[str, snapshot_lib.Snapshot]:
-        """Return what each source's throttle says of itself."""
+        """Return what each host's throttle says of itself."""
         return {
             host: self.computes[host].manager.throttle.snapshot()
-            for host in SOURCES
+            for host in (*self._sources, *self._destinations)
         }
 
     def hosts_of_active(self) -> dict[str, str]:
@@ -259,8 +272,8 @@ class Cloud(libvirt_base.ServersTestBase):
         }
 
 
-def _booting(count: int) -> str:
-    return f'Booting {count} servers on {", ".join(SOURCES)}'
+def _names(kind: str, count: int) -> tuple[str, ...]:
+    return tuple(f'{kind}-{number}' for number in range(1, count + 1))
 
 
 def run(

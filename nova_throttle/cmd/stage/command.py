@@ -13,8 +13,8 @@
 
 """From the command line of the demo to its exit status.
 
-A bad option starts nothing. Success is a limit that held at every instant
-and every server where it was to go.
+A bad option starts nothing. Success is that no host ever sent or received
+more than its limit, and every server is where it was to go.
 """
 
 import argparse
@@ -32,12 +32,16 @@ from nova_throttle.cmd.stage import report
 PROG = 'nova-throttle-demo'
 
 DESCRIPTION = """
-Watch nova-throttle at work in an embedded Nova: boot servers on one host, ask
-for all of them to be live-migrated at once, and see who runs and who waits.
+Watch nova-throttle at work in an embedded Nova: boot servers on some hosts,
+ask for all of them to be live-migrated to others at once, and see who runs and
+what each one waits for.
 """
 
 # Seconds between two pictures of what moves on a terminal.
 TICK = 0.1
+
+# Of each kind: each is a nova-compute, and has to fit on a screen.
+MOST_HOSTS = 5
 
 # What an installation without the extra lacks; the rest comes with these.
 NEEDED = (
@@ -91,7 +95,13 @@ def run() -> int:
     if missing:
         return _fail(f'{", ".join(missing)} is missing: {report.INSTALL}')
     options = report.Options(
-        args.servers, args.limit, args.seconds, args.mode == 'eventlet'
+        servers=args.servers,
+        sources=args.sources,
+        destinations=args.destinations,
+        limit=args.limit,
+        incoming=args.incoming,
+        seconds=args.seconds,
+        eventlet=args.mode == 'eventlet',
     )
     with child_lib.Child(options, args.verbose) as child:
         with _screen(args.verbose) as screen:
@@ -112,17 +122,11 @@ def _parser() -> argparse.ArgumentParser:
         '--servers',
         metavar='N',
         type=_at_least_one,
-        default=12,
+        default=9,
         help='how many servers are live-migrated (default: %(default)s)',
     )
-    parser.add_argument(
-        '--limit',
-        metavar='N',
-        type=_not_negative,
-        default=2,
-        help='max_concurrent_live_migrations; 0 is unlimited '
-        '(default: %(default)s)',
-    )
+    _add_hosts(parser)
+    _add_limits(parser)
     parser.add_argument(
         '--seconds',
         metavar='S',
@@ -144,6 +148,35 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_hosts(parser: argparse.ArgumentParser) -> None:
+    for name, default, what in (
+        ('--sources', 3, 'hosts they leave'),
+        ('--destinations', 2, 'hosts receive them'),
+    ):
+        parser.add_argument(
+            name,
+            metavar='N',
+            type=_few,
+            default=default,
+            help=f'how many {what}, at most {MOST_HOSTS} '
+            '(default: %(default)s)',
+        )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    for name, what in (
+        ('--limit', 'max_concurrent_live_migrations'),
+        ('--incoming', 'max_incoming_live_migrations'),
+    ):
+        parser.add_argument(
+            name,
+            metavar='N',
+            type=_not_negative,
+            default=2,
+            help=f'{what} of each host; 0 is unlimited (default: %(default)s)',
+        )
+
+
 def _whole(value: str, least: int) -> int:
     try:
         number = int(value)
@@ -158,6 +191,15 @@ def _whole(value: str, least: int) -> int:
 
 def _at_least_one(value: str) -> int:
     return _whole(value, 1)
+
+
+def _few(value: str) -> int:
+    number = _whole(value, 1)
+    if number > MOST_HOSTS:
+        raise argparse.ArgumentTypeError(
+            f'must be at most {MOST_HOSTS}, not {value!r}'
+        )
+    return number
 
 
 def _not_negative(value: str) -> int:

@@ -12,14 +12,16 @@
 
 """Stands in for libvirt's migration call: a guest takes so many seconds.
 
-It counts on its own how many guests migrate at once, and knows nothing of
-who let them start.
+It counts on its own how many guests each host sends and receives at once,
+and knows nothing of who let them start.
 """
 
 from collections.abc import Callable
 import threading
 import time
 from typing import Any
+
+from nova_throttle.cmd.stage import tally
 
 
 class Guests:
@@ -37,22 +39,23 @@ class Guests:
         self._lock = threading.Lock()
         # When the calls that are being made began, by the guest's UUID.
         self._began: dict[str, float] = {}
-        self.peak = 0
+        self.tally = tally.Tally()
 
     def migrate(
         self, domain: Any, uri: str, params: dict[str, Any], flags: int = 0
     ) -> None:
         """Stand in for migrateToURI3."""
         uuid = domain.UUIDString()
-        with self._lock:
-            self._began[uuid] = time.monotonic()
-            self.peak = max(self.peak, len(self._began))
-        threading.Event().wait(self._seconds)
         # Behind the scheme of the URI is the destination's name.
         host = uri.partition('://')[2].partition('/')[0]
+        with self._lock:
+            self._began[uuid] = time.monotonic()
+            self.tally.enter(uuid, domain._connection.getHostname(), host)
+        threading.Event().wait(self._seconds)
         self._connection(host).createXML(params['destination_xml'], 0)
         with self._lock:
             del self._began[uuid]
+            self.tally.leave(uuid)
         domain.complete_job()
 
     def progress(self, uuid: str) -> float:

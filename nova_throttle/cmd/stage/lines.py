@@ -18,7 +18,13 @@ No control characters, and nothing is ever taken back.
 import time
 from typing import TextIO
 
+from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.cmd.stage import report
+
+# Seconds between two lines about the gates.
+GATES_TICK = 1.0
+
+Waits = tuple[snapshot_lib.Wait, ...]
 
 
 class Lines:
@@ -31,6 +37,10 @@ class Lines:
         self._stream = stream
         self._began = time.monotonic()
         self._step = ''
+        # What was told: of each server why it waits, and of the gates.
+        self._reasons: dict[str, list[tuple[str, ...]]] = {}
+        self._gates = ''
+        self._gates_at = self._began
 
     def __enter__(self) -> 'Lines':
         return self
@@ -50,11 +60,11 @@ class Lines:
     def picture(self, picture: report.Picture) -> None:
         """Tell of what changed."""
         for server in picture.changes:
-            self._say(
-                f'{server.name}  {server.status:9}  '
-                f'{server.source} -> {server.destination or "?"}'
-                f'{_details(server)}'
-            )
+            self._tell_of(server, server.status)
+        for server in picture.servers:
+            if self._is_new(server):
+                self._tell_of(server, 'waits')
+        self._tell_of_gates(picture.gates)
 
     def summary(self, summary: report.Summary) -> None:
         """Tell how it went."""
@@ -63,15 +73,56 @@ class Lines:
             self._stream.write(f'{name:20} {value}\n')
         self._stream.flush()
 
+    def _is_new(self, server: report.Server) -> bool:
+        """Tell whether a server waits for something else than was told."""
+        reasons = _reasons(server)
+        return bool(reasons) and reasons != self._reasons.get(server.name)
+
+    def _tell_of(self, server: report.Server, what: str) -> None:
+        if server.waits_for:
+            self._reasons[server.name] = _reasons(server)
+        self._say(
+            f'{server.name}  {what:9}  '
+            f'{server.source} -> {server.destination or "?"}'
+            f'{_details(server)}'
+        )
+
+    def _tell_of_gates(self, gates: tuple[report.Gate, ...]) -> None:
+        """Tell what goes in and out where, now and then."""
+        now = time.monotonic()
+        sides = (report.SOURCE, report.DESTINATION)
+        line = ' -> '.join(_busy(gates, side) for side in sides)
+        if line != self._gates and now - self._gates_at >= GATES_TICK:
+            self._gates, self._gates_at = line, now
+            self._say(f'gates  {line}')
+
     def _say(self, text: str) -> None:
         seconds = time.monotonic() - self._began
         self._stream.write(f'{seconds:7.1f}  {text}\n')
         self._stream.flush()
 
 
+def _busy(gates: tuple[report.Gate, ...], name: str) -> str:
+    """Say of all gates of a name that are in use how they are."""
+    used = (gate for gate in gates if gate.name == name and not gate.idle)
+    return ', '.join(f'{gate.host} {gate}' for gate in used) or 'none'
+
+
+def _lasting(server: report.Server) -> Waits:
+    """Return what a server waits for, but for what passes in a moment."""
+    asking = snapshot_lib.WaitReason.ASKING
+    return tuple(w for w in server.waits_for if w.reason is not asking)
+
+
+def _reasons(server: report.Server) -> list[tuple[str, ...]]:
+    return [(w.reason.value, w.gate, w.host) for w in _lasting(server)]
+
+
 def _details(server: report.Server) -> str:
-    if server.waits_for:
-        return f'  position {server.position}, {server.waits_for}'
+    waits = _lasting(server)
+    if waits:
+        reasons = '; '.join(map(str, waits))
+        return f'  position {server.position}, {reasons}'
     if server.status in report.FINAL:
         return f'  waited {server.waited:.1f} s, took {server.took:.1f} s'
     return ''

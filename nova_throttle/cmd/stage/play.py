@@ -17,6 +17,7 @@ the migration records, from libvirt's stand-in and from the throttle.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import time
@@ -52,6 +53,7 @@ class Play:
         """Play it in a cloud."""
         self._cloud = cloud
         self._names = cloud.boot(self._options.servers)
+        cloud.close_sources()
         began = time.monotonic()
         self._ask()
         self._watch()
@@ -83,10 +85,8 @@ class Play:
         found = self._cloud.records.all().values()
         over = [each for each in found if each.status in report.FINAL]
         # A slot is given back a little after the record is final.
-        return len(over) == len(self._names) and not any(
-            gate.owners
-            for snapshot in self._cloud.snapshots().values()
-            for gate in snapshot.gates.values()
+        return len(over) == len(self._names) and all(
+            gate.idle for gate in _gates(self._cloud.snapshots())
         )
 
     def _picture(self, changes: list[records.Record]) -> report.Picture:
@@ -126,7 +126,7 @@ class Play:
             server = dataclasses.replace(
                 server,
                 position=entry.position,
-                waits_for='; '.join(map(str, entry.waits_for)),
+                waits_for=entry.waits_for,
             )
         return dataclasses.replace(
             server,
@@ -152,11 +152,12 @@ class Play:
             and hosts.get(uuid) == each.destination
         ]
         return report.Summary(
-            servers=self._options.servers,
-            limit=self._options.limit,
+            options=self._options,
             completed=len(completed),
-            peak_records=self._cloud.records.peak,
-            peak_libvirt=self._cloud.guests.peak,
+            peaks=(
+                *self._peaks(report.SOURCE, self._options.limit),
+                *self._peaks(report.DESTINATION, self._options.incoming),
+            ),
             handler_ms=tuple(
                 1000 * seconds
                 for seconds in sorted(self._cloud.handler_seconds)
@@ -165,12 +166,30 @@ class Play:
             elapsed=elapsed,
         )
 
+    def _peaks(self, gate: str, limit: int) -> Iterator[report.Peak]:
+        sent = gate == report.SOURCE
+        records, libvirt = (
+            tally.sent if sent else tally.received
+            for tally in (self._cloud.records.tally, self._cloud.guests.tally)
+        )
+        for host in sorted({*records, *libvirt}):
+            yield report.Peak(
+                host, gate, limit, records.get(host, 0), libvirt.get(host, 0)
+            )
+
 
 def _gates(
     snapshots: Mapping[str, snapshot_lib.Snapshot],
 ) -> tuple[report.Gate, ...]:
     return tuple(
-        report.Gate(host, gate.name, gate.limit, len(gate.owners))
+        report.Gate(
+            host,
+            gate.name,
+            gate.limit,
+            len(gate.owners),
+            len(gate.offered),
+            len(gate.waiting),
+        )
         for host, snapshot in snapshots.items()
         for gate in snapshot.gates.values()
     )

@@ -23,6 +23,7 @@ import time
 from typing import Any
 
 from nova_throttle.cmd.stage import report
+from nova_throttle.cmd.stage import tally
 
 IN_PROGRESS = ('preparing', 'running')
 
@@ -66,9 +67,9 @@ class Records:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._records: dict[str, Record] = {}
-        self._in_progress: set[str] = set()
         self._changes: list[Record] = []
-        self.peak = 0
+        # Those in progress.
+        self.tally = tally.Tally()
 
     def watching(self, save: Callable[..., None]) -> Callable[..., None]:
         """Wrap the method that saves a migration record."""
@@ -76,22 +77,25 @@ class Records:
         def watched(migration: Any, *args: Any, **kwargs: Any) -> None:
             status = migration.status
             if status in IN_PROGRESS:
-                self._enter(migration.uuid)
+                self._enter(migration)
             save(migration, *args, **kwargs)
             if migration.migration_type == 'live-migration':
                 self._note(migration, status)
 
         return watched
 
-    def _enter(self, uuid: str) -> None:
+    def _enter(self, migration: Any) -> None:
         with self._changed:
-            self._in_progress.add(uuid)
-            self.peak = max(self.peak, len(self._in_progress))
+            self.tally.enter(
+                migration.uuid,
+                migration.source_compute,
+                migration.dest_compute or '',
+            )
 
     def _note(self, migration: Any, status: str) -> None:
         with self._changed:
             if status not in IN_PROGRESS:
-                self._in_progress.discard(migration.uuid)
+                self.tally.leave(migration.uuid)
             record = self._records.setdefault(
                 migration.instance_uuid,
                 Record(migration.uuid, migration.instance_uuid),

@@ -18,6 +18,12 @@ knows Nova or the terminal.
 
 import dataclasses
 
+from nova_throttle.admission import snapshot as snapshot_lib
+
+# The gates of a host.
+SOURCE = 'source'
+DESTINATION = 'destination'
+
 FINAL = ('completed', 'cancelled', 'failed', 'error')
 
 # What to do when a package is missing.
@@ -29,13 +35,19 @@ class Options:
     """What the demo was asked to do.
 
     :param servers: how many servers are drained.
+    :param sources: how many hosts they leave.
+    :param destinations: how many hosts receive them.
     :param limit: ``max_concurrent_live_migrations``; 0 is unlimited.
+    :param incoming: ``max_incoming_live_migrations``; 0 is unlimited.
     :param seconds: how long libvirt takes over a migration.
     :param eventlet: use eventlet instead of native threads.
     """
 
     servers: int
+    sources: int
+    destinations: int
     limit: int
+    incoming: int
     seconds: float
     eventlet: bool = False
 
@@ -56,12 +68,36 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Gate:
-    """One gate of one host; limit 0 is unlimited."""
+    """One gate of one host; limit 0 is unlimited.
+
+    :param owners: how many are in progress.
+    :param offered: how many slots a source has yet to take.
+    :param waiting: how many wait for a slot on other hosts.
+    """
 
     host: str
     name: str
     limit: int
     owners: int
+    offered: int = 0
+    waiting: int = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has nothing to do."""
+        return not (self.owners or self.offered or self.waiting)
+
+    def __str__(self) -> str:
+        more = ', '.join(
+            f'{count} {what}'
+            for count, what in (
+                (self.offered, 'offered'),
+                (self.waiting, 'waiting'),
+            )
+            if count
+        )
+        used = f'{self.owners} of {self.limit or "unlimited"}'
+        return f'{used} ({more})' if more else used
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +117,7 @@ class Server:
     destination: str = ''
     status: str = 'asked'
     position: int = 0
-    waits_for: str = ''
+    waits_for: tuple[snapshot_lib.Wait, ...] = ()
     waited: float = 0.0
     took: float = 0.0
     progress: float = 0.0
@@ -102,66 +138,102 @@ class Picture:
 
 
 @dataclasses.dataclass(frozen=True)
+class Peak:
+    """The most that was in progress at one gate at once.
+
+    :param limit: what was set; 0 is unlimited.
+    :param records: by the migration records.
+    :param libvirt: by the migration calls in libvirt.
+    """
+
+    host: str
+    gate: str
+    limit: int
+    records: int
+    libvirt: int
+
+    @property
+    def most(self) -> int:
+        """The greater of both counts."""
+        return max(self.records, self.libvirt)
+
+    @property
+    def held(self) -> bool:
+        """Whether no more than the limit were ever in progress."""
+        return not self.limit or self.most <= self.limit
+
+    @property
+    def name(self) -> str:
+        """Say in a few words what was counted."""
+        way = 'Into' if self.gate == DESTINATION else 'Out of'
+        return f'{way} {self.host}'
+
+    def __str__(self) -> str:
+        return (
+            f'at most {self.records} at once by the migration records, '
+            f'{self.libvirt} in libvirt'
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Summary:
     """How a drain went.
 
-    :param limit: what was set; 0 is unlimited.
     :param completed: servers that are ACTIVE on their destination.
-    :param peak_records: most migration records in progress at once.
-    :param peak_libvirt: most migration calls in libvirt at once.
+    :param peaks: of each gate that had anything to do.
     :param handler_ms: how long each request kept the RPC worker, sorted.
     :param waited: seconds that each was queued, sorted.
     :param elapsed: seconds from the first request to the last completion.
     """
 
-    servers: int
-    limit: int
+    options: Options
     completed: int
-    peak_records: int
-    peak_libvirt: int
+    peaks: tuple[Peak, ...]
     handler_ms: tuple[float, ...]
     waited: tuple[float, ...]
     elapsed: float
 
     @property
-    def limit_held(self) -> bool:
-        """Whether no more than the limit were ever in progress."""
-        return not self.limit or self.peak <= self.limit
-
-    @property
-    def peak(self) -> int:
-        """The most that were in progress at once, by either count."""
-        return max(self.peak_records, self.peak_libvirt)
+    def broken(self) -> tuple[Peak, ...]:
+        """Where more were in progress at once than the limit."""
+        return tuple(peak for peak in self.peaks if not peak.held)
 
     @property
     def succeeded(self) -> bool:
         """Whether the drain went as it must."""
-        return self.limit_held and self.completed == self.servers
+        return not self.broken and self.completed == self.options.servers
 
     @property
     def problem(self) -> str:
         """Say in one line what is wrong."""
-        if not self.limit_held:
-            return f'{self.peak} were in progress at once'
-        missing = self.servers - self.completed
-        return f'{missing} of {self.servers} servers did not arrive'
+        for peak in self.broken:
+            return (
+                f'{peak.name}, {peak.most} were in progress at once, '
+                f'not at most {peak.limit}'
+            )
+        missing = self.options.servers - self.completed
+        return f'{missing} of {self.options.servers} servers did not arrive'
 
     def lines(self) -> tuple[tuple[str, str], ...]:
         """Return what a person wants to know: names and values."""
-        held = 'held at every instant' if self.limit_held else 'BROKEN'
-        limit = f'{self.limit}, {held}' if self.limit else 'none'
         return (
-            ('Limit', limit),
+            ('Source limit', self._limit(SOURCE, self.options.limit)),
             (
-                'In progress at once',
-                f'at most {self.peak_records} by the migration records, '
-                f'{self.peak_libvirt} in libvirt',
+                'Destination limit',
+                self._limit(DESTINATION, self.options.incoming),
             ),
+            *((peak.name, str(peak)) for peak in self.peaks),
             ('RPC worker kept for', _spread(self.handler_ms, 'ms')),
             ('Queued for', _spread(self.waited, 's')),
             ('Elapsed', f'{self.elapsed:.1f} s'),
-            ('Completed', f'{self.completed} of {self.servers}'),
+            ('Completed', f'{self.completed} of {self.options.servers}'),
         )
+
+    def _limit(self, gate: str, limit: int) -> str:
+        if not limit:
+            return 'none'
+        held = all(peak.gate != gate for peak in self.broken)
+        return f'{limit}, {"held at every instant" if held else "BROKEN"}'
 
 
 def _spread(values: tuple[float, ...], unit: str) -> str:

@@ -16,6 +16,7 @@ What is told last stays on the screen, and the terminal is left as it was
 found, whatever happens.
 """
 
+from collections.abc import Iterator
 from collections import Counter
 import sys
 import time
@@ -30,6 +31,7 @@ from rich import spinner
 from rich import table
 from rich import text
 
+from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.cmd.stage import report
 
 STYLES = {
@@ -44,8 +46,8 @@ STYLES = {
 }
 # Who has to be seen when not all fit: the earlier, the sooner.
 IMPORTANCE = ('error', 'failed', 'cancelled', 'running', 'preparing')
-# Lines beside those of the servers.
-FRAME = 8
+# Lines beside those of the servers and of the hosts.
+FRAME = 9
 FEWEST = 3
 BAR_WIDTH = 16
 
@@ -94,8 +96,7 @@ class Table:
         self._end_step()
         self._live.update(text.Text(''), refresh=True)
         if self._picture is not None:
-            height = len(self._picture.servers) + FRAME
-            self._console.print(draw(self._picture, height))
+            self._console.print(draw(self._picture, None))
         grid = table.Table.grid(padding=(0, 2))
         for name, value in summary.lines():
             grid.add_row(text.Text(name, style='bold'), value)
@@ -137,9 +138,14 @@ class Table:
         return self._spinner
 
 
-def draw(picture: report.Picture, height: int) -> rich_console.RenderableType:
-    """Draw a drain in so many lines."""
-    shown = fitting(picture.servers, max(FEWEST, height - FRAME))
+def draw(
+    picture: report.Picture, height: int | None
+) -> rich_console.RenderableType:
+    """Draw a drain in so many lines, or in as many as it takes."""
+    shown = picture.servers
+    if height is not None:
+        hosts = len({gate.host for gate in picture.gates})
+        shown = fitting(shown, max(FEWEST, height - FRAME - hosts))
     drawn = table.Table(
         box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
     )
@@ -155,7 +161,7 @@ def draw(picture: report.Picture, height: int) -> rich_console.RenderableType:
         drawn,
         _rest(picture.servers, shown),
         _counts(picture.servers),
-        *map(_gate, picture.gates),
+        _gates(picture.gates),
     )
 
 
@@ -191,7 +197,7 @@ def _what(server: report.Server) -> rich_console.RenderableType:
     """Draw what a server waits for, or how far it has come."""
     if server.waits_for:
         return text.Text(
-            f'{server.position}. {server.waits_for}',
+            f'{server.position}. {"; ".join(_waits(server))}',
             style='yellow',
             no_wrap=True,
             overflow='ellipsis',
@@ -201,6 +207,19 @@ def _what(server: report.Server) -> rich_console.RenderableType:
             total=1.0, completed=server.progress, width=BAR_WIDTH
         )
     return ''
+
+
+def _waits(server: report.Server) -> Iterator[str]:
+    """Say in a few words what a server waits for."""
+    for wait in server.waits_for:
+        host = wait.host or server.source
+        place = f', place {wait.place}' if wait.place else ''
+        if wait.reason is snapshot_lib.WaitReason.GATE_FULL:
+            yield f'{host} full{place}'
+        elif wait.gate:
+            yield f'{host}: {wait.reason.value}{place}'
+        else:
+            yield wait.reason.value
 
 
 def _rest(
@@ -222,9 +241,21 @@ def _counts(servers: tuple[report.Server, ...]) -> text.Text:
     )
 
 
-def _gate(gate: report.Gate) -> text.Text:
-    limit = f'of {gate.limit}' if gate.limit else '(no limit)'
-    return text.Text.assemble(
-        (f'Gate {gate.name} of {gate.host}: ', 'bold'),
-        f'{gate.owners} {limit} in progress',
+def _gates(gates: tuple[report.Gate, ...]) -> table.Table:
+    """Draw the gates of each host."""
+    drawn = table.Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0)
     )
+    names = list(dict.fromkeys(gate.name for gate in gates))
+    for title in ('Gates', *(name.capitalize() for name in names)):
+        drawn.add_column(title, no_wrap=True)
+    for host in dict.fromkeys(gate.host for gate in gates):
+        found = {gate.name: gate for gate in gates if gate.host == host}
+        drawn.add_row(host, *(_gate(found.get(name)) for name in names))
+    return drawn
+
+
+def _gate(gate: report.Gate | None) -> text.Text:
+    if gate is None:
+        return text.Text('')
+    return text.Text(str(gate), 'dim' if gate.idle else '')

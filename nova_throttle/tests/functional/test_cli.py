@@ -68,6 +68,8 @@ class ShellTestCase(base.ThrottleTestCase):
                         'gate': 'source',
                         'limit': 1,
                         'owners': [self.migration(a).uuid],
+                        'host': '',
+                        'place': 0,
                     }
                 ],
             },
@@ -84,16 +86,19 @@ class ShellTestCase(base.ThrottleTestCase):
         (a,) = self.boot(1)
         self.guests.hold(a)
         self.migrate(a)
-        (row,) = self.read('gate', 'list', 'src')
+        out, into = self.read('gate', 'list', 'src')
         self.assertEqual(
             {
                 'Gate': 'source',
                 'Limit': 1,
                 'In Progress': 1,
                 'Owners': [self.migration(a).uuid],
+                'Offered': [],
+                'Waiting': 0,
             },
-            row,
+            out,
         )
+        self.assertEqual(('destination', 0), (into['Gate'], into['Limit']))
         status, table, err = shell_lib.run('gate', 'list', 'src')
         self.assertEqual((0, ''), (status, err))
         self.assertIn(self.migration(a).uuid, table)
@@ -103,16 +108,17 @@ class ShellTestCase(base.ThrottleTestCase):
         self.guests.hold(a, b, c)
         self.migrate(a, b, c)
         self.guests.wait_running(a)
-        (row,) = self.read('limit', 'set', 'src', 2)
-        self.assertEqual((2, 2), (row['Limit'], row['In Progress']))
+        row, _ = self.read('limit', 'set', 'src', 2)
+        self.assertEqual(2, row['Limit'])
+        # As soon as the destination agrees.
         self.guests.wait_running(a, b)
         self.assertEqual('queued', self.status(c))
         self.assertIn(
             'the limit of gate source was changed from 1 to 2',
             self.stdlog.logger.output,
         )
-        (row,) = self.read('limit', 'set', 'src', 0, '--gate', 'source')
-        self.assertEqual((0, 3), (row['Limit'], row['In Progress']))
+        row, _ = self.read('limit', 'set', 'src', 0, '--gate', 'source')
+        self.assertEqual(0, row['Limit'])
         self.guests.wait_running(a, b, c)
 
     def test_lowering_the_limit_lets_present_owners_finish(self):
@@ -121,7 +127,7 @@ class ShellTestCase(base.ThrottleTestCase):
         self.guests.hold(a, b, c)
         self.migrate(a, b)
         self.guests.wait_running(a, b)
-        (row,) = self.read('limit', 'set', 'src', 1)
+        row, _ = self.read('limit', 'set', 'src', 1)
         self.assertEqual((1, 2), (row['Limit'], row['In Progress']))
         self.migrate(c)
         self.guests.release(a)
@@ -130,6 +136,45 @@ class ShellTestCase(base.ThrottleTestCase):
         self.assertEqual('queued', self.status(c))
         self.guests.release(b)
         self.guests.wait_running(c)
+
+    def test_the_limit_of_a_destination(self):
+        self.read('limit', 'set', 'src', 0)
+        before, after = self.read('limit', 'set', 'dest', 'destination', 1)
+        self.assertEqual((1, 1), (before['Limit'], after['Limit']))
+        a, b = self.boot(2)
+        self.guests.hold(a, b)
+        self.migrate(a)
+        self.guests.wait_running(a)
+        self.migrate(b)
+        self.wait_for(lambda: self.into('dest')['Waiting'] == 1)
+        self.settle()
+        (queued,) = self.read('queue', 'list', 'src')
+        self.assertEqual(
+            [
+                {
+                    'reason': 'gate full',
+                    'gate': 'destination',
+                    'limit': 1,
+                    'owners': [self.migration(a).uuid],
+                    'host': 'dest',
+                    'place': 1,
+                }
+            ],
+            queued['Waits For'],
+        )
+        self.read('limit', 'set', 'dest', 'destination', 2)
+        self.guests.wait_running(a, b)
+        found = self.into('dest')
+        self.assertEqual(2, found['Limit'])
+        self.assertEqual(
+            {self.migration(a).uuid, self.migration(b).uuid},
+            {*found['Owners'], *found['Offered']},
+        )
+
+    def into(self, host):
+        """Return the row of the gate for what comes to a host."""
+        _, row = self.read('gate', 'list', host)
+        return row
 
     def test_unlimited_is_said_in_words(self):
         status, table, _ = shell_lib.run('limit', 'set', 'src', 0)

@@ -57,22 +57,31 @@ class DemoTestCase(testtools.TestCase):
                 continue  # gone, or not ours
             self.assertNotIn(str(self.scratch).encode(), environ)
 
-    def test_limit_holds_and_all_complete(self):
+    def test_limits_hold_and_all_complete(self):
         process = self.start(
-            *('--servers', '3', '--limit', '1', '--seconds', '0.2'),
+            *('--servers', '4', '--sources', '2', '--destinations', '1'),
+            *('--limit', '1', '--incoming', '1', '--seconds', '0.2'),
             *('--mode', self.mode),
         )
         out, err = process.communicate(timeout=PATIENCE)
         self.assertEqual((0, ''), (process.returncode, err), out)
-        self.assertRegex(out, r'Limit +1, held at every instant')
-        self.assertRegex(
-            out, 'at most 1 by the migration records, 1 in libvirt'
-        )
-        self.assertRegex(out, 'Completed +3 of 3')
-        for number in (1, 2, 3):
+        for name in ('Source limit', 'Destination limit'):
+            self.assertRegex(out, f'{name} +1, held at every instant')
+        for name in ('Out of source-1', 'Out of source-2', 'Into dest-1'):
+            self.assertRegex(
+                out,
+                f'{name} +at most 1 at once by the migration records, 1 in',
+            )
+        self.assertRegex(out, 'Completed +4 of 4')
+        for number in (1, 2, 3, 4):
             for status in ('queued', 'preparing', 'running', 'completed'):
                 self.assertRegex(out, f'server-{number}  {status}')
-        self.assertRegex(out, r'position 1, gate full: source \(1 of 1')
+        self.assertRegex(
+            out,
+            r'position 1, gate full: destination dest-1 \(1 of 1 in '
+            r'progress, place \d in its line\)',
+        )
+        self.assertRegex(out, r'gates  .*source-\d 1 of 1.* -> dest-1 1 of 1')
         self.assertNotIn('\x1b', out)
         self.assert_nothing_left()
 

@@ -16,27 +16,73 @@ That it is found on a real Nova's message bus is shown by the functional
 tests.
 """
 
+import dataclasses
 import types
 
 import fixtures
 from nova import context
 import oslo_messaging as messaging
+from oslo_serialization import jsonutils
+from oslo_utils.fixture import uuidsentinel as uuids
 import testtools
 
 from nova_throttle.admission import controller
+from nova_throttle.admission import wire
 from nova_throttle import exception
+from nova_throttle.objects import agreement
+from nova_throttle.objects import base as objects_base
 from nova_throttle import rpcapi
 
 ADMIN = context.get_admin_context()
+
+
+def plain(kind, value):
+    """Return what crosses the bus."""
+    primitive = objects_base.to_primitive(kind.from_core(value))
+    return jsonutils.loads(jsonutils.dumps(primitive))
+
+
+def read(kind, primitive):
+    return kind.obj_from_primitive(primitive).to_core()
+
+
+READY = wire.Item(
+    uuids.migration, uuids.instance, wire.Standing.READY, priority=1
+)
+
+
+class Peers:
+    """Remembers what it is told, and always says the same."""
+
+    ask = wire.Ask('src', 3, 7, 2, (READY,), complete=True)
+    tell = wire.Tell(
+        'dest', 2, 9, 3, (wire.Offer(uuids.migration, 7),), limit=1
+    )
+
+    def __init__(self):
+        self.told = []
+
+    def hear(self, ask):
+        self.told.append(ask)
+        return self.tell if ask.wants_answer else None
+
+    def receive(self, tell):
+        self.told.append(tell)
+
+    def report(self, destination, incarnation):
+        self.told.append((destination, incarnation))
+        return self.ask
 
 
 class EndpointTestCase(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger('nova_throttle'))
+        self.peers = Peers()
         self.throttle = controller.Controller({'source': 1}, start=id)
         self.endpoint = rpcapi.ThrottleEndpoint(
-            types.SimpleNamespace(host='src', throttle=self.throttle)
+            types.SimpleNamespace(host='src', throttle=self.throttle),
+            self.peers,
         )
 
     def limit(self):
@@ -86,6 +132,32 @@ class EndpointTestCase(testtools.TestCase):
         for method, args in (
             (self.endpoint.get_snapshot, ()),
             (self.endpoint.set_limit, ('source', 3)),
+            (self.endpoint.ask, (plain(agreement.Ask, Peers.ask),)),
+            (self.endpoint.tell, (plain(agreement.Tell, Peers.tell),)),
+            (self.endpoint.report, ('dest', 2)),
         ):
             self.log.reset_output()
             self.assert_refused(exception.AdminRequired, method, user, *args)
+        self.assertEqual([], self.peers.told)
+
+    def test_a_call_is_answered(self):
+        answer = self.endpoint.ask(ADMIN, plain(agreement.Ask, Peers.ask))
+        self.assertEqual([Peers.ask], self.peers.told)
+        self.assertEqual(Peers.tell, read(agreement.Tell, answer))
+
+    def test_a_cast_is_not_answered(self):
+        gone = dataclasses.replace(READY, standing=wire.Standing.GONE)
+        ask = dataclasses.replace(Peers.ask, items=(gone,), complete=False)
+        answer = self.endpoint.ask(ADMIN, plain(agreement.Ask, ask))
+        self.assertIsNone(answer)
+        self.assertEqual([ask], self.peers.told)
+
+    def test_tell(self):
+        tell = plain(agreement.Tell, Peers.tell)
+        self.assertIsNone(self.endpoint.tell(ADMIN, tell))
+        self.assertEqual([Peers.tell], self.peers.told)
+
+    def test_report(self):
+        answer = self.endpoint.report(ADMIN, 'dest', 2)
+        self.assertEqual([('dest', 2)], self.peers.told)
+        self.assertEqual(Peers.ask, read(agreement.Ask, answer))

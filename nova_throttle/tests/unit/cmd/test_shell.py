@@ -18,6 +18,7 @@ What the commands do on real services is shown by the functional tests.
 import csv
 import io
 import json
+from unittest import mock
 
 import fixtures
 from oslo_utils.fixture import uuidsentinel as uuids
@@ -34,7 +35,13 @@ SNAPSHOT = snapshot_obj.Snapshot(
     closed=False,
     gates=[
         snapshot_obj.Gate(name='source', limit=1, owners=[uuids.running]),
-        snapshot_obj.Gate(name='other', limit=0, owners=[]),
+        snapshot_obj.Gate(
+            name='destination',
+            limit=0,
+            owners=[],
+            offered=[uuids.offered],
+            waiting=[uuids.a, uuids.b],
+        ),
     ],
     queue=[
         snapshot_obj.QueueEntry(
@@ -50,7 +57,15 @@ SNAPSHOT = snapshot_obj.Snapshot(
                     gate='source',
                     limit=1,
                     owners=[uuids.running],
-                )
+                ),
+                snapshot_obj.Wait(
+                    reason='gate full',
+                    gate='destination',
+                    limit=2,
+                    owners=[uuids.c, uuids.d],
+                    host='dest',
+                    place=3,
+                ),
             ],
         )
     ],
@@ -62,8 +77,17 @@ GATES = [
         'Limit': 1,
         'In Progress': 1,
         'Owners': [uuids.running],
+        'Offered': [],
+        'Waiting': 0,
     },
-    {'Gate': 'other', 'Limit': 0, 'In Progress': 0, 'Owners': []},
+    {
+        'Gate': 'destination',
+        'Limit': 0,
+        'In Progress': 0,
+        'Owners': [],
+        'Offered': [uuids.offered],
+        'Waiting': 2,
+    },
 ]
 
 QUEUE = [
@@ -80,7 +104,17 @@ QUEUE = [
                 'gate': 'source',
                 'limit': 1,
                 'owners': [uuids.running],
-            }
+                'host': '',
+                'place': 0,
+            },
+            {
+                'reason': 'gate full',
+                'gate': 'destination',
+                'limit': 2,
+                'owners': [uuids.c, uuids.d],
+                'host': 'dest',
+                'place': 3,
+            },
         ],
     }
 ]
@@ -132,11 +166,28 @@ class ShellTestCase(testtools.TestCase):
     def test_for_people(self):
         gates = self.read('gate', 'list', 'src')
         self.assertIn(uuids.running, gates)
+        self.assertIn(uuids.offered, gates)
         self.assertIn('unlimited', gates)
+        queue = self.read('queue', 'list', 'src')
+        self.assertIn('gate full: source (1 of 1 in progress)', queue)
         self.assertIn(
-            'gate full: source (1 of 1 in progress)',
-            self.read('queue', 'list', 'src'),
+            'gate full: destination dest (2 of 2 in progress, place 3 in its '
+            'line)',
+            queue,
         )
+
+    def test_which_gate_has_a_limit_set(self):
+        api = mock.Mock()
+        for gate, *words in (
+            ('source', 3),
+            ('destination', 'destination', 3),
+            ('destination', 3, '--gate', 'destination'),
+        ):
+            self.read('limit', 'set', 'src', *words)
+            host, _, question = self.ask.call_args.args
+            question(api, 'ctxt')
+            self.assertEqual('src', host)
+            api.set_limit.assert_called_with('ctxt', gate, 3)
 
     def test_one_value(self):
         words = ('gate', 'list', 'src', '-f', 'value', '-c', 'Limit')
@@ -193,5 +244,5 @@ class ShellTestCase(testtools.TestCase):
             self.assertIn(command, overview)
         for words in (('limit', 'set', '-h'), ('help', 'limit', 'set')):
             text = ' '.join(self.read(*words).split())
-            self.assertIn('HOST LIMIT', text)
+            self.assertIn('HOST [GATE] LIMIT', text)
             self.assertIn('It takes effect at once', text)

@@ -33,20 +33,34 @@ from nova_throttle.objects import entry as entry_obj
 from nova_throttle.objects import snapshot as snapshot_obj
 
 HASHES = {
-    'Gate': '1.0-47cecda302d7aec30438d4c0bd732ab6',
+    'Ask': '1.0-494a6fd061935eccd56bc542c8409f70',
+    'Gate': '1.1-5d98f8b767654164e24ad33847a9c17f',
+    'Item': '1.0-3489e48c10dde6522ebee5fb09a17750',
     entry_obj.JournalEntry.obj_name(): (
         '1.0-74587b52d32eb553b76890a61dccc739'
     ),
+    'Offer': '1.0-16879ebaff8c1c6051e79a15a2a07418',
     'QueueEntry': '1.0-74ddfe0c75b0eb144886ef1f8baf5bb0',
     'Snapshot': '1.0-71b002de3929ad2a76048dda5b4eb5bc',
-    'Wait': '1.0-92d6b235ce6f1b7fa161060468bae2ec',
+    'Tell': '1.0-8fe6b762fdb406ffa71db500c737c4ef',
+    'Wait': '1.1-945d4b1de6625f94a53d74cfcfff9de7',
 }
+
+# An older reader refuses any other.
+REASONS_OF_1_0 = (
+    'gate full',
+    'turn reserved for another',
+    'service starts',
+    'service stops',
+)
 
 VALUE = core.Snapshot(
     gates=types.MappingProxyType(
         {
             'source': core.GateState('source', 1, (uuids.running,)),
-            'destination': core.GateState('destination', 0, ()),
+            'destination': core.GateState(
+                'destination', 0, (), (uuids.offered,), (uuids.a, uuids.b)
+            ),
         }
     ),
     queue=(
@@ -61,6 +75,10 @@ VALUE = core.Snapshot(
                 core.Wait(
                     core.WaitReason.GATE_FULL, 'source', 1, (uuids.running,)
                 ),
+                core.Wait(
+                    core.WaitReason.GATE_FULL,
+                    *('destination', 2, (uuids.c, uuids.d), 'dest', 3),
+                ),
                 core.Wait(core.WaitReason.STOPPING),
             ),
         ),
@@ -72,13 +90,13 @@ VALUE = core.Snapshot(
 class Gate(snapshot_obj.Gate):
     """A gate of the future."""
 
-    VERSION = '1.1'
+    VERSION = '1.2'
 
     fields = {'colour': fields.StringField()}
 
     def obj_make_compatible(self, primitive, target_version):
         super().obj_make_compatible(primitive, target_version)
-        if target_version == '1.0':
+        if base.is_before(target_version, '1.2'):
             primitive.pop('colour', None)
 
 
@@ -139,6 +157,8 @@ class SnapshotTestCase(testtools.TestCase):
         self.assertEqual(1, gates['source'].limit)
         self.assertEqual([uuids.running], gates['source'].owners)
         self.assertEqual(0, gates['destination'].limit)
+        self.assertEqual([uuids.offered], gates['destination'].offered)
+        self.assertEqual([uuids.a, uuids.b], gates['destination'].waiting)
         (entry,) = snapshot.queue
         (expected,) = VALUE.queue
         for name in entry.fields:
@@ -153,6 +173,54 @@ class SnapshotTestCase(testtools.TestCase):
         for reason in core.WaitReason:
             wait = snapshot_obj.Wait.from_core(core.Wait(reason))
             self.assertIs(reason, self.cross(wait).to_core().reason)
+
+
+class OlderReaderTestCase(testtools.TestCase):
+    """A reader that knows the objects of version 1.0."""
+
+    readable = {'Gate': '1.0', 'Wait': '1.0'}
+
+    def data(self, thing):
+        """Return the fields that the reader gets."""
+        primitive = base.to_primitive(thing, self.readable)
+        self.assertEqual('1.0', primitive['nova_throttle_object.version'])
+        return primitive['nova_throttle_object.data']
+
+    def test_gate(self):
+        gate = snapshot_obj.Gate.from_core(VALUE.gates['destination'])
+        self.assertEqual({'name', 'limit', 'owners'}, set(self.data(gate)))
+
+    def test_wait(self):
+        for reason in core.WaitReason:
+            wait = snapshot_obj.Wait.from_core(core.Wait(reason, host='dest'))
+            data = self.data(wait)
+            self.assertEqual({'reason', 'gate', 'limit', 'owners'}, set(data))
+            self.assertIn(data['reason'], REASONS_OF_1_0)
+
+    def test_what_is_in_a_snapshot(self):
+        data = self.data(snapshot_obj.Snapshot.from_core('src', VALUE))
+        (entry,) = data['queue']
+        waits = entry['nova_throttle_object.data']['waits_for']
+        for each in (*data['gates'], *waits):
+            self.assertEqual('1.0', each['nova_throttle_object.version'])
+
+
+class OlderWriterTestCase(testtools.TestCase):
+    """What comes from a host that knows the objects of version 1.0."""
+
+    def test_gate(self):
+        gate = snapshot_obj.Gate(name='source', limit=1, owners=[])
+        primitive = base.to_primitive(gate, {'Gate': '1.0'})
+        found = snapshot_obj.Gate.obj_from_primitive(primitive)
+        self.assertNotIn('offered', found)
+        self.assertNotIn('waiting', found)
+
+    def test_wait(self):
+        value = core.Wait(core.WaitReason.GATE_FULL, 'source', 1)
+        wait = snapshot_obj.Wait.from_core(value)
+        primitive = base.to_primitive(wait, {'Wait': '1.0'})
+        found = snapshot_obj.Wait.obj_from_primitive(primitive)
+        self.assertEqual(value, found.to_core())
 
 
 class TwoVersionsTestCase(testtools.TestCase):
@@ -174,7 +242,7 @@ class TwoVersionsTestCase(testtools.TestCase):
 
     def test_an_older_reader_gets_what_it_knows(self):
         found = self.gate_for(self.old)
-        self.assertEqual('1.0', found['nova_throttle_object.version'])
+        self.assertEqual('1.1', found['nova_throttle_object.version'])
         self.assertNotIn('colour', found['nova_throttle_object.data'])
         gate = snapshot_obj.Gate.obj_from_primitive(found)
         self.assertIs(snapshot_obj.Gate, type(gate))
@@ -182,17 +250,17 @@ class TwoVersionsTestCase(testtools.TestCase):
     def test_a_like_reader_gets_everything(self):
         for readable in (None, base.versions(), {}):
             found = self.gate_for(readable)
-            self.assertEqual('1.1', found['nova_throttle_object.version'])
+            self.assertEqual('1.2', found['nova_throttle_object.version'])
             gate = snapshot_obj.Gate.obj_from_primitive(found)
             self.assertEqual('red', gate.colour)
 
     def test_a_newer_reader_gets_what_we_have(self):
         found = self.gate_for({**self.old, 'Gate': '1.10', 'Door': '2.0'})
-        self.assertEqual('1.1', found['nova_throttle_object.version'])
+        self.assertEqual('1.2', found['nova_throttle_object.version'])
 
     def test_what_is_newer_than_we_can_read_is_refused(self):
         found = self.gate_for(None)
-        found['nova_throttle_object.version'] = '1.2'
+        found['nova_throttle_object.version'] = '1.3'
         self.assertRaises(
             ovo_exception.IncompatibleObjectVersion,
             snapshot_obj.Gate.obj_from_primitive,

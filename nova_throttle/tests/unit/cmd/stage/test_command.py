@@ -65,6 +65,14 @@ class CommandTestCase(testtools.TestCase):
     def test_limit_is_no_whole_number(self):
         self.assert_refused('--limit', '1.5', because="not '1.5'")
 
+    def test_a_host_too_many_or_too_few(self):
+        for name in ('--sources', '--destinations'):
+            self.assert_refused(name, '0', because="1, not '0'")
+            self.assert_refused(name, '6', because="at most 5, not '6'")
+
+    def test_negative_incoming_limit(self):
+        self.assert_refused('--incoming', '-1', because="0, not '-1'")
+
     def test_negative_seconds(self):
         self.assert_refused('--seconds', '-1', because="not '-1'")
 

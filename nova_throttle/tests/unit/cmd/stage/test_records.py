@@ -25,10 +25,13 @@ class RecordsTestCase(testtools.TestCase):
         self.records = records.Records()
         self.peaks_while_saving = []
         self.save = self.records.watching(
-            lambda migration: self.peaks_while_saving.append(self.records.peak)
+            lambda _: self.peaks_while_saving.append(self.sent())
         )
 
-    def enter(self, uuid, *statuses):
+    def sent(self):
+        return self.records.tally.sent.get('source', 0)
+
+    def enter(self, uuid, *statuses, source='source'):
         for status in statuses:
             self.save(
                 types.SimpleNamespace(
@@ -36,6 +39,7 @@ class RecordsTestCase(testtools.TestCase):
                     instance_uuid=f'instance-{uuid}',
                     status=status,
                     migration_type='live-migration',
+                    source_compute=source,
                     dest_compute='dest',
                 )
             )
@@ -45,7 +49,14 @@ class RecordsTestCase(testtools.TestCase):
         self.enter('b', 'accepted', 'queued')
         self.enter('a', 'completed')
         self.enter('b', 'preparing', 'running', 'completed')
-        self.assertEqual(1, self.records.peak)
+        self.assertEqual({'source': 1}, self.records.tally.sent)
+        self.assertEqual({'dest': 1}, self.records.tally.received)
+
+    def test_each_host_is_counted(self):
+        for source in ('source', 'other'):
+            self.enter(source, 'preparing', 'running', source=source)
+        self.assertEqual({'source': 1, 'other': 1}, self.records.tally.sent)
+        self.assertEqual({'dest': 2}, self.records.tally.received)
 
     def test_overlap_is_seen_before_the_record_is_saved(self):
         self.enter('a', 'preparing', 'running')

@@ -18,12 +18,17 @@ import testtools
 
 from nova_throttle.cmd.stage import report
 
+OPTIONS = report.Options(
+    servers=3, sources=1, destinations=1, limit=2, incoming=1, seconds=1.0
+)
+
+OUT = report.Peak('a', report.SOURCE, 2, records=2, libvirt=1)
+IN = report.Peak('b', report.DESTINATION, 1, records=1, libvirt=1)
+
 GOOD = report.Summary(
-    servers=3,
-    limit=2,
+    options=OPTIONS,
     completed=3,
-    peak_records=2,
-    peak_libvirt=2,
+    peaks=(OUT, IN),
     handler_ms=(1.0, 2.0, 9.0),
     waited=(0.0, 0.5, 4.0),
     elapsed=7.0,
@@ -35,9 +40,12 @@ class SummaryTestCase(testtools.TestCase):
         self.assertTrue(GOOD.succeeded)
         self.assertEqual(
             {
-                'Limit': '2, held at every instant',
-                'In progress at once': 'at most 2 by the migration records, '
-                '2 in libvirt',
+                'Source limit': '2, held at every instant',
+                'Destination limit': '1, held at every instant',
+                'Out of a': 'at most 2 at once by the migration records, '
+                '1 in libvirt',
+                'Into b': 'at most 1 at once by the migration records, '
+                '1 in libvirt',
                 'RPC worker kept for': '2.0 ms (median), 9.0 ms at most',
                 'Queued for': '0.5 s (median), 4.0 s at most',
                 'Elapsed': '7.0 s',
@@ -46,17 +54,38 @@ class SummaryTestCase(testtools.TestCase):
             dict(GOOD.lines()),
         )
 
-    def test_either_count_breaks_the_limit(self):
-        for count in ('peak_records', 'peak_libvirt'):
-            bad = dataclasses.replace(GOOD, **{count: 3})
-            self.assertFalse(bad.succeeded)
-            self.assertEqual('3 were in progress at once', bad.problem)
-            self.assertEqual('2, BROKEN', dict(bad.lines())['Limit'])
+    def assert_broken(self, peaks, problem, line):
+        bad = dataclasses.replace(GOOD, peaks=peaks)
+        self.assertFalse(bad.succeeded)
+        self.assertEqual(problem, bad.problem)
+        self.assertIn('BROKEN', dict(bad.lines())[line])
+        broken = [value for _, value in bad.lines() if 'BROKEN' in value]
+        self.assertEqual(1, len(broken))
+
+    def test_either_count_breaks_the_limit_of_a_source(self):
+        for count in ('records', 'libvirt'):
+            self.assert_broken(
+                (dataclasses.replace(OUT, **{count: 3}), IN),
+                'Out of a, 3 were in progress at once, not at most 2',
+                'Source limit',
+            )
+
+    def test_either_count_breaks_the_limit_of_a_destination(self):
+        for count in ('records', 'libvirt'):
+            self.assert_broken(
+                (OUT, dataclasses.replace(IN, **{count: 2})),
+                'Into b, 2 were in progress at once, not at most 1',
+                'Destination limit',
+            )
 
     def test_no_limit_to_hold(self):
-        unlimited = dataclasses.replace(GOOD, limit=0, peak_libvirt=3)
+        unlimited = dataclasses.replace(
+            GOOD,
+            options=dataclasses.replace(OPTIONS, incoming=0),
+            peaks=(OUT, dataclasses.replace(IN, limit=0, libvirt=3)),
+        )
         self.assertTrue(unlimited.succeeded)
-        self.assertEqual('none', dict(unlimited.lines())['Limit'])
+        self.assertEqual('none', dict(unlimited.lines())['Destination limit'])
 
     def test_a_server_did_not_arrive(self):
         bad = dataclasses.replace(GOOD, completed=2)

@@ -17,8 +17,16 @@ import io
 from rich import console
 import testtools
 
+from nova_throttle.admission import snapshot
 from nova_throttle.cmd.stage import report
 from nova_throttle.cmd.stage import table
+
+
+FULL = snapshot.WaitReason.GATE_FULL
+WAITS = (
+    snapshot.Wait(FULL, 'destination', 2, ('m1', 'm2'), 'b', 3),
+    snapshot.Wait(FULL, 'source', 1, ('m3',)),
+)
 
 
 def servers(*statuses):
@@ -48,24 +56,39 @@ class DrawTestCase(testtools.TestCase):
         waiting = report.Server(
             *('server-1', 'a', 'b', 'queued'),
             position=4,
-            waits_for='gate full: source (1 of 1 in progress)',
+            waits_for=WAITS,
         )
-        drawn = self.draw(
-            report.Picture((report.Gate('a', 'source', 1, 1),), (waiting,))
-        )
-        self.assertIn('4. gate full: source (1 of 1 in progress)', drawn)
-        self.assertIn('Gate source of a: 1 of 1 in progress', drawn)
+        drawn = self.draw(report.Picture((), (waiting,)))
+        self.assertIn('4. b full, place 3; a full', drawn)
 
-    def test_unlimited(self):
-        gate = report.Gate('a', 'source', 0, 5)
-        drawn = self.draw(report.Picture((gate,), servers('running')))
-        self.assertIn('Gate source of a: 5 (no limit) in progress', drawn)
+    def test_another_reason(self):
+        wait = snapshot.Wait(
+            snapshot.WaitReason.SILENT, 'destination', host='b'
+        )
+        waiting = report.Server(
+            *('server-1', 'a', 'b', 'queued'), position=1, waits_for=(wait,)
+        )
+        drawn = self.draw(report.Picture((), (waiting,)))
+        self.assertIn('1. b: destination does not answer', drawn)
+
+    def test_gates(self):
+        gates = (
+            report.Gate('a', 'source', 2, 1),
+            report.Gate('a', 'destination', 0, 0),
+            report.Gate('b', 'source', 2, 0),
+            report.Gate('b', 'destination', 3, 1, offered=2, waiting=4),
+        )
+        drawn = self.draw(report.Picture(gates, servers('running')))
+        lines = [' '.join(line.split()) for line in drawn.splitlines()]
+        self.assertIn('Gates Source Destination', lines)
+        self.assertIn('a 1 of 2 0 of unlimited', lines)
+        self.assertIn('b 0 of 2 1 of 3 (2 offered, 4 waiting)', lines)
 
     def test_only_the_waits_give_way_to_a_narrow_terminal(self):
         waiting = report.Server(
             *('server-1', 'compute-1', 'compute-2', 'queued'),
             position=4,
-            waits_for='gate full: source (1 of 1 in progress)',
+            waits_for=WAITS,
             waited=12.3,
             took=4.5,
         )

@@ -1,0 +1,82 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What the demo prints where there is no terminal."""
+
+import dataclasses
+import io
+
+import testtools
+
+from nova_throttle.admission import snapshot
+from nova_throttle.cmd.stage import lines
+from nova_throttle.cmd.stage import report
+
+FULL = snapshot.Wait(
+    snapshot.WaitReason.GATE_FULL, 'destination', 2, ('m1', 'm2'), 'b', 3
+)
+ASKING = snapshot.Wait(snapshot.WaitReason.ASKING, 'destination', host='b')
+
+GATES = (
+    report.Gate('a', report.SOURCE, 2, 1),
+    report.Gate('a', report.DESTINATION, 2, 0),
+    report.Gate('b', report.DESTINATION, 0, 1, offered=1, waiting=3),
+)
+
+
+class LinesTestCase(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.stream = io.StringIO()
+        self.lines = lines.Lines(self.stream)
+
+    def told(self):
+        """Return what was printed since the last call, without seconds."""
+        text = self.stream.getvalue()
+        self.stream.seek(0)
+        self.stream.truncate()
+        return [line.strip().split('  ', 1)[1] for line in text.splitlines()]
+
+    def show(self, *waits, gates=(), change=False):
+        server = report.Server(
+            *('server-1', 'a', 'b', 'queued'), position=2, waits_for=waits
+        )
+        changes = (server,) if change else ()
+        self.lines.picture(report.Picture(gates, (server,), changes))
+        return self.told()
+
+    def test_the_reason_comes_with_the_change_of_status(self):
+        self.assertEqual(
+            [
+                'server-1  queued     a -> b  position 2, gate full: '
+                'destination b (2 of 2 in progress, place 3 in its line)'
+            ],
+            self.show(FULL, change=True),
+        )
+        self.assertEqual([], self.show(FULL))
+
+    def test_a_reason_is_told_once(self):
+        self.assertEqual(
+            ['server-1  queued     a -> b'], self.show(ASKING, change=True)
+        )
+        self.assertEqual([], self.show(ASKING))
+        (line,) = self.show(FULL)
+        self.assertTrue(line.startswith('server-1  waits      a -> b'), line)
+        self.assertEqual([], self.show(dataclasses.replace(FULL, place=2)))
+
+    def test_gates(self):
+        self.lines._gates_at -= lines.GATES_TICK
+        self.assertEqual(
+            ['gates  a 1 of 2 -> b 1 of unlimited (1 offered, 3 waiting)'],
+            self.show(gates=GATES),
+        )
+        # Not so soon again.
+        self.assertEqual([], self.show(gates=GATES[:1]))

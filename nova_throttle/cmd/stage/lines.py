@@ -23,6 +23,8 @@ from nova_throttle.cmd.stage import report
 
 # Seconds between two lines about the gates.
 GATES_TICK = 1.0
+# What need not be said before anything goes on.
+IDLE = 'none -> none'
 
 Waits = tuple[snapshot_lib.Wait, ...]
 
@@ -39,7 +41,7 @@ class Lines:
         self._step = ''
         # What was told: of each server why it waits, and of the gates.
         self._reasons: dict[str, list[tuple[str, ...]]] = {}
-        self._gates = ''
+        self._gates = IDLE
         self._gates_at = self._began
 
     def __enter__(self) -> 'Lines':

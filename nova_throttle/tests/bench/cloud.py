@@ -77,13 +77,11 @@ class Cloud(libvirt_base.ServersTestBase):
     def setUp(self) -> None:
         super().setUp()
         self.flags(max_concurrent_live_migrations=1)
-        if self._ours:
-            # Plain Nova has no limit on what comes in to compare with.
-            self.useFixture(
-                fixture.ThrottleFixture(max_incoming_live_migrations=0)
-            )
-        # Looked at before a request that waited starts.
+        # Looked at before a request that waited starts. It is plain on both
+        # sides: there is no limit on what comes in to compare ours with.
         self.start_compute(hostname='dest')
+        if self._ours:
+            self.useFixture(fixture.ThrottleFixture())
         self.start_compute(hostname='src')
         self.manager = self.computes['src'].manager
         self._rpcapi = rpcapi.ComputeAPI()
@@ -131,6 +129,12 @@ class Cloud(libvirt_base.ServersTestBase):
                     mock.patch.object(endpoint, 'live_migration', call)
                 )
             yield taken
+
+    def settle(self) -> None:
+        """Wait until ours has nothing to tell to anybody."""
+        desk = getattr(self.manager, '_desk', None)
+        if desk is not None:
+            self._wait_for(lambda: desk.peers.idle and desk.reasons.idle)
 
     def _wait_for(self, condition: Callable[[], Any]) -> None:
         deadline = time.monotonic() + PATIENCE

@@ -34,6 +34,8 @@ from nova_throttle.tests.bench import figures
 
 # Not counted: what is allocated only once.
 WARM_UP = 50
+# The id of the first record, which is not in the database.
+FIRST = 1_000_000
 
 
 def measure(cloud: cloud_lib.Cloud, count: int) -> figures.Figures:
@@ -41,10 +43,13 @@ def measure(cloud: cloud_lib.Cloud, count: int) -> figures.Figures:
 
     :param count: requests to queue.
     """
-    requests = [_request() for _ in range(WARM_UP + count)]
+    # Beyond those of the records that there are.
+    numbers = range(FIRST, FIRST + WARM_UP + count)
+    requests = [_request(number) for number in numbers]
     with cloud.queue(cloud_lib.Stage()), _alone():
         for request in requests[:WARM_UP]:
             cloud.manager.live_migration(**request)
+        cloud.settle()
         threads = _threads()
         size = _allocated(cloud, requests[WARM_UP:])
         added = _threads() - threads
@@ -58,6 +63,7 @@ def _allocated(cloud: cloud_lib.Cloud, requests: list[dict[str, Any]]) -> int:
     try:
         for request in requests:
             cloud.manager.live_migration(**request)
+        cloud.settle()
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
     finally:
@@ -71,10 +77,11 @@ def _cancel(cloud: cloud_lib.Cloud) -> None:
     waiting.clear()
 
 
-def _request() -> dict[str, Any]:
+def _request(number: int) -> dict[str, Any]:
     context = nova_context.RequestContext('user', 'project', is_admin=True)
     arguments = cloud_lib.make_arguments(context)
     arguments['instance'].obj_reset_changes()
+    arguments['migration'].id = number
     arguments['migration'].obj_reset_changes()
     return {'context': context, **arguments}
 

@@ -28,21 +28,22 @@ from oslo_versionedobjects import fixture as ovo_fixture
 import testtools
 
 from nova_throttle.admission import snapshot as core
+from nova_throttle.objects import agreement
 from nova_throttle.objects import base
 from nova_throttle.objects import entry as entry_obj
 from nova_throttle.objects import snapshot as snapshot_obj
 
 HASHES = {
-    'Ask': '1.0-494a6fd061935eccd56bc542c8409f70',
+    agreement.Ask.obj_name(): '1.0-494a6fd061935eccd56bc542c8409f70',
     'Gate': '1.1-5d98f8b767654164e24ad33847a9c17f',
-    'Item': '1.0-3489e48c10dde6522ebee5fb09a17750',
+    agreement.Item.obj_name(): '1.0-3489e48c10dde6522ebee5fb09a17750',
     entry_obj.JournalEntry.obj_name(): (
         '1.0-74587b52d32eb553b76890a61dccc739'
     ),
-    'Offer': '1.0-16879ebaff8c1c6051e79a15a2a07418',
+    agreement.Offer.obj_name(): '1.0-16879ebaff8c1c6051e79a15a2a07418',
     'QueueEntry': '1.0-74ddfe0c75b0eb144886ef1f8baf5bb0',
     'Snapshot': '1.0-71b002de3929ad2a76048dda5b4eb5bc',
-    'Tell': '1.0-8fe6b762fdb406ffa71db500c737c4ef',
+    agreement.Tell.obj_name(): '1.0-8fe6b762fdb406ffa71db500c737c4ef',
     'Wait': '1.1-945d4b1de6625f94a53d74cfcfff9de7',
 }
 

@@ -47,7 +47,7 @@ STYLES = {
 # Who has to be seen when not all fit: the earlier, the sooner.
 IMPORTANCE = ('error', 'failed', 'cancelled', 'running', 'preparing')
 # Lines beside those of the servers and of the hosts.
-FRAME = 9
+FRAME = 11
 FEWEST = 3
 BAR_WIDTH = 16
 

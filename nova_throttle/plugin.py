@@ -81,11 +81,14 @@ def activate(conf: cfg.ConfigOpts) -> bool:
     overrides.install()
     LOG.info(
         'nova-throttle is active: Nova %(nova)s, %(mode)s, at most '
-        '%(limit)s outgoing live migrations at a time',
+        '%(limit)s outgoing and %(incoming)s incoming live migrations at a '
+        'time',
         {
             'nova': compat.nova_version(),
             'mode': compat.mode(),
             'limit': limit or 'unlimited',
+            'incoming': conf.nova_throttle.max_incoming_live_migrations
+            or 'unlimited',
         },
     )
     return True

@@ -110,7 +110,7 @@ class ActivationTestCase(testtools.TestCase):
         self.assert_starts(self.start(ENABLED), OURS)
         (line,) = self.lines(ACTIVE)
         self.assertIn('INFO', line)
-        self.assertIn('at most 1 outgoing', line)
+        self.assertIn('at most 1 outgoing and 2 incoming', line)
         native = self.backend == 'threading'
         self.assertIn('native threads' if native else 'eventlet', line)
         self.assertIn('driver: nova.virt.fake.FakeDriver', self.log)

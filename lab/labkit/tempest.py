@@ -50,7 +50,7 @@ class Run:
 
 RUNS = (
     Run(f'{OWN}|{NOVA}', 2, 1, '200mbit'),
-    Run(f'{OWN}.*UnlimitedTest', 0, 0, '60mbit'),
+    Run(f'{OWN}.*UnlimitedTest', 0, 0, '200mbit'),
 )
 
 

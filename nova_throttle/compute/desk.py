@@ -199,7 +199,13 @@ class Desk:
             )
         except Exception as raised:
             error = raised
-            LOG.exception('Live migration failed', instance=job.instance)
+            LOG.error(
+                'Live migration failed: %s',
+                raised,
+                instance=job.instance,
+                # A refusal of ours says all in its line.
+                exc_info=not isinstance(raised, exception.ThrottleError),
+            )
             self._undo(job, 'error', raised)
         finally:
             with self._workers.ending():

@@ -19,6 +19,8 @@ import types
 from nova_throttle.admission import queue
 from nova_throttle.admission import snapshot as snapshot_lib
 
+_ASKING = snapshot_lib.WaitReason.ASKING
+
 
 @dataclasses.dataclass(frozen=True)
 class Look:
@@ -73,12 +75,15 @@ def _waits(
 ) -> tuple[snapshot_lib.Wait, ...]:
     """Say what keeps a queued request from starting."""
     waits = []
-    if not waiting.consented:
-        remote = look.consents.get(waiting.request.migration_uuid)
-        waits.extend([remote] if remote else [])
     for name in waiting.request.gates:
         wait = _wait(look.gates[name], waiting, look.reserved.get(name, []))
         waits.extend([wait] if wait else [])
+    if not waiting.consented:
+        remote = look.consents.get(waiting.request.migration_uuid)
+        # That another host is being asked is worth saying only if nothing
+        # else keeps it.
+        if remote and not (waits and remote.reason is _ASKING):
+            waits.append(remote)
     return tuple(waits)
 
 

@@ -104,7 +104,8 @@ class Guests:
             self.started.append(uuid)
             self.most_running = max(self.most_running, len(self.running))
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._may_end(uuid), PATIENCE)
+            # Longer than a test takes to have all where it wants them.
+            self._changed.wait_for(lambda: self._may_end(uuid), 5 * PATIENCE)
             self.running.discard(uuid)
             failed = uuid in self._failing or uuid in self._aborted
             self._failing.discard(uuid)

@@ -86,6 +86,7 @@ class ShellTestCase(base.ThrottleTestCase):
         (a,) = self.boot(1)
         self.guests.hold(a)
         self.migrate(a)
+        self.guests.wait_running(a)
         out, into = self.read('gate', 'list', 'src')
         self.assertEqual(
             {

@@ -15,8 +15,10 @@
 import logging
 import os
 import threading
+import types
 
 import fixtures
+from nova.compute import rpcapi
 from nova import context as nova_context
 from nova import version
 from oslo_context import context as oslo_context
@@ -117,3 +119,54 @@ class SpawnTestCase(testtools.TestCase):
         self.assertTrue(done.wait(30))
         self.assertEqual([(1, mine), 'nova-throttle-test'], found)
         self.assertTrue(thread.daemon)
+
+
+class Client:
+    """Notes what an RPC client is asked for."""
+
+    def can_send_version(self, version):
+        return True
+
+    def prepare(self, **target):
+        self.target = target
+        return self
+
+    def call(self, context, method, **arguments):
+        self.called = (method, arguments)
+
+
+class API(rpcapi.ComputeAPI):
+    """This release's, for one client and without a message bus."""
+
+    router = None
+
+    def __init__(self, client):
+        self.router = types.SimpleNamespace(client=lambda context: client)
+
+
+class RollbackAtDestinationTestCase(testtools.TestCase):
+    def test_it_is_waited_for_at_the_server_that_stops_last(self):
+        """With this release's own choice of topic and version."""
+        client = Client()
+        compat.rollback_at_destination(
+            types.SimpleNamespace(compute_rpcapi=API(client)),
+            'a context',
+            'an instance',
+            'dest',
+            True,
+            'some data',
+        )
+        self.assertEqual(
+            (
+                'rollback_live_migration_at_destination',
+                {
+                    'instance': 'an instance',
+                    'destroy_disks': True,
+                    'migrate_data': 'some data',
+                },
+            ),
+            client.called,
+        )
+        self.assertEqual('dest', client.target['server'])
+        has_two = hasattr(rpcapi.ComputeAPI, 'prepare_for_alt_rpcserver')
+        self.assertEqual(has_two, 'topic' in client.target)

@@ -23,6 +23,7 @@ import subprocess
 import sys
 
 from labkit.plan import Plan
+from labkit.plan import UNSHARE
 from labkit import shell
 
 DISK_GIB = 6
@@ -68,18 +69,6 @@ def _python(_plan: Plan) -> str:
 
 
 def _namespaces(_plan: Plan) -> str:
-    command = [
-        'unshare',
-        '--net',
-        '--uts',
-        '--mount',
-        '--pid',
-        '--fork',
-        '--propagation',
-        'private',
-        'sh',
-        '-c',
-    ]
     script = (
         'mount -t sysfs sysfs /sys && ip link add lab0 type veth '
         'peer name lab1 && ip link add lab2 type bridge && '
@@ -87,7 +76,9 @@ def _namespaces(_plan: Plan) -> str:
     )
     if not shutil.which('ip'):
         return ''  # Comes with the packages; checked again after them.
-    result = subprocess.run([*command, script], capture_output=True, text=True)
+    result = subprocess.run(
+        [*UNSHARE, 'sh', '-c', script], capture_output=True, text=True
+    )
     if result.returncode == 0:
         return ''
     lines = result.stderr.strip().splitlines() or ['no reason given']

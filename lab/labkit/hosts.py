@@ -70,17 +70,7 @@ def _unshare(plan: Plan, host: str) -> int:
         f'{home / "machine-id"}:/etc/machine-id',
         f'{plan.run / "etc-hosts"}:/etc/hosts',
     ]
-    command = [
-        'unshare',
-        '--net',
-        '--uts',
-        '--mount',
-        '--pid',
-        '--fork',
-        '--kill-child',
-        '--propagation',
-        'private',
-    ]
+    command = [*plans.UNSHARE, '--kill-child']
     with (plan.logs / host / 'host.log').open('a') as log:
         process = subprocess.Popen(
             [*command, plan.home / 'host.sh', host, home, *pairs],

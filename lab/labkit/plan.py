@@ -26,6 +26,17 @@ from typing import Any
 
 CONTROL = 'ctl'
 DEFAULT_WORK = '/var/lib/nova-throttle-lab'
+# How a process gets a host of its own, or is tried to get one.
+UNSHARE = (
+    'unshare',
+    '--net',
+    '--uts',
+    '--mount',
+    '--pid',
+    '--fork',
+    '--propagation',
+    'private',
+)
 NETWORKS = {'mgmt': '10.99.0', 'mig': '10.99.1'}
 
 

@@ -150,6 +150,13 @@ class Stage:
         for server in servers:
             self.cloud.migrate(server, destination)
 
+    def depart(self, count: int, source: str, target: str) -> Watch:
+        """Have guests that keep writing leave one host for another."""
+        servers = self.boot(count, 'dirty2', source)
+        watch = self.watch()
+        self.migrate(servers, target)
+        return watch
+
     def abort_rest(self, watch: Watch) -> None:
         """Abort what does not end by itself, with all of the link."""
         network.shape(self.plan, 'off')

@@ -119,6 +119,20 @@ class Watch:
 
         shell.wait_for(what, look, seconds, every)
 
+    def until_one_runs(self, count: int, seconds: float) -> None:
+        """Look until one of ``count`` runs and the others are queued.
+
+        :raises LabError: the time is over.
+        """
+        self.until(
+            'one running, the others queued',
+            lambda watch: (
+                watch.count('running') == 1
+                and watch.count('queued') == count - 1
+            ),
+            seconds,
+        )
+
     def until_over(self, count: int, seconds: float) -> bool:
         """Look until ``count`` migrations are over.
 

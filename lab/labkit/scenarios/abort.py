@@ -27,6 +27,7 @@ from labkit.stage import Stage
 from labkit.watch import Watch
 
 SOURCE, TARGET = 'compute1', 'compute2'
+COUNT = 3
 PAUSE, RESUME = signal.SIGSTOP, signal.SIGCONT
 
 
@@ -40,9 +41,7 @@ def run(stage: Stage) -> Iterator[Case]:
 def _abort(stage: Stage, status: str) -> Case:
     stage.clean()
     stage.set(limit=1, rate='40mbit')
-    servers = stage.boot(3, 'dirty2', SOURCE)
-    watch = stage.watch()
-    stage.migrate(servers, TARGET)
+    watch = stage.depart(COUNT, SOURCE, TARGET)
     watch.until(
         'a queue', lambda w: w.count('queued') == 2, PATIENCE, every=0.1
     )
@@ -55,7 +54,7 @@ def _abort(stage: Stage, status: str) -> Case:
     finally:
         hosts.kill(stage.plan, TARGET, 'bin/nova-compute', number=RESUME)
     network.shape(stage.plan, '200mbit')
-    watch.until_over(len(servers), PATIENCE)
+    watch.until_over(COUNT, PATIENCE)
     left = stage.problems(watch, 120 if not stage.plain else 30)
     ended = next(m.status for m in watch.last if m.id == target.id)
     case = Case(
@@ -71,7 +70,7 @@ def _abort(stage: Stage, status: str) -> Case:
     # It may have been over before the command arrived, but then it says so.
     kept = ended == 'cancelled' or said != 'accepted'
     case.expect(kept, f'accepted, and then {ended}')
-    case.expect(watch.over() == len(servers), 'some did not end')
+    case.expect(watch.over() == COUNT, 'some did not end')
     case.expect(not left, '; '.join(left))
     return case
 

@@ -29,14 +29,8 @@ def run(stage: Stage) -> Iterator[Case]:
     """Restart it while one runs and three are queued."""
     stage.clean()
     stage.set(limit=1, rate='40mbit')
-    servers = stage.boot(COUNT, 'dirty2', SOURCE)
-    watch = stage.watch()
-    stage.migrate(servers, TARGET)
-    watch.until(
-        'one running, the others queued',
-        lambda w: w.count('running') == 1 and w.count('queued') == COUNT - 1,
-        PATIENCE,
-    )
+    watch = stage.depart(COUNT, SOURCE, TARGET)
+    watch.until_one_runs(COUNT, PATIENCE)
     shell.say('Restarting RabbitMQ')
     control.stop_bus(stage.plan)
     control.start_bus(stage.plan)

@@ -48,9 +48,7 @@ def _die(stage: Stage, label: str, kill: Callable[[Plan, str], None]) -> Case:
         max_incoming_live_migrations=1,
         housekeeping_interval=10,
     )
-    servers = stage.boot(COUNT, 'dirty2', SOURCE)
-    watch = stage.watch()
-    stage.migrate(servers, TARGET)
+    watch = stage.depart(COUNT, SOURCE, TARGET)
     watch.until(
         'one running', lambda w: w.count('running') == 1, PATIENCE, every=0.2
     )

@@ -32,9 +32,7 @@ def run(stage: Stage) -> Iterator[Case]:
         return
     stage.clean()
     stage.set(limit=1, rate='40mbit')
-    servers = stage.boot(COUNT, 'dirty2', SOURCE)
-    watch = stage.watch()
-    stage.migrate(servers, TARGET)
+    watch = stage.depart(COUNT, SOURCE, TARGET)
     watch.until(
         'a queue',
         lambda w: w.count('queued') == COUNT - 1 and _active(w) == 1,

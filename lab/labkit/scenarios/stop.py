@@ -30,14 +30,8 @@ def run(stage: Stage) -> Iterator[Case]:
     """Stop in order with one running and three queued, and start again."""
     stage.clean()
     stage.set(limit=1, rate='40mbit')
-    servers = stage.boot(COUNT, 'dirty2', SOURCE)
-    watch = stage.watch()
-    stage.migrate(servers, TARGET)
-    watch.until(
-        'one running, the others queued',
-        lambda w: w.count('running') == 1 and w.count('queued') == COUNT - 1,
-        PATIENCE,
-    )
+    watch = stage.depart(COUNT, SOURCE, TARGET)
+    watch.until_one_runs(COUNT, PATIENCE)
     stopping = watch.elapsed
     computes.terminate(stage.plan, SOURCE)
     watch.look()

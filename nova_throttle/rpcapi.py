@@ -185,13 +185,13 @@ class ThrottleEndpoint:
         # True is an int, and anything may come from the bus.
         if type(limit) is not int:
             raise exception.InvalidLimit(gate=gate, limit=limit)
-        before = self._manager.throttle.snapshot().gates.get(gate)
+        before = self._manager.throttle.gate(gate).limit
         self._manager.throttle.resize(gate, limit)
         LOG.info(
             'the limit of gate %(gate)s was changed from %(old)s to %(new)s',
             {
                 'gate': gate,
-                'old': before.limit if before else None,
+                'old': before,
                 'new': limit,
             },
         )

@@ -66,6 +66,12 @@ class HostController(controller.Controller):
         super().hold()
         self._incoming.hold()
 
+    def gate(self, name: str) -> snapshot_lib.GateState:
+        """Return what is true of one gate; see the controller."""
+        if name == incoming_lib.GATE:
+            return self._incoming.state()
+        return super().gate(name)
+
     def snapshot(self) -> snapshot_lib.Snapshot:
         """Return what is true at this instant, as a frozen value."""
         own = super().snapshot()

@@ -209,10 +209,6 @@ class Incoming:
         with self._change():
             return self._remove(migration_uuid)
 
-    def knows(self, migration_uuid: str) -> bool:
-        """Tell whether a migration owns a slot or waits for one."""
-        return migration_uuid in self._guests
-
     def source_of(self, migration_uuid: str) -> str:
         """Return the host that a known migration comes from, or ''."""
         guest = self._guests.get(migration_uuid)

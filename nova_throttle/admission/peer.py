@@ -229,7 +229,6 @@ class Peer:
 
     def read(self, tell: wire.Tell) -> None:
         """Note what the destination says of its gate."""
-        self.meet(tell.incarnation)
         self.silent = False
         if self._said is None or tell.serial > self._said.serial:
             self._said = tell

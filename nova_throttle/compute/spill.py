@@ -42,7 +42,7 @@ def check(host: str, throttle: controller.Controller, migration: Any) -> None:
     longest = CONF.nova_throttle.max_incoming_queue
     if longest is None or migration is None or migration.dest_compute:
         return
-    gate = throttle.snapshot().gates[peer.GATE]
+    gate = throttle.gate(peer.GATE)
     taken = len(gate.owners) + len(gate.offered)
     if not gate.limit or taken < gate.limit or len(gate.waiting) < longest:
         return

@@ -14,6 +14,7 @@
 
 import fixtures
 from nova import context as nova_context
+import oslo_messaging as messaging
 
 from nova_throttle.admission import peer
 from nova_throttle import overrides
@@ -375,6 +376,33 @@ class PeerTestCase(DestinationTestCase):
         for server in (a, b):
             self.wait_status(server, 'completed')
             self.assert_on(server, 'dest')
+
+
+class OldPeerTestCase(DestinationTestCase):
+    """With hosts whose endpoint is older than what a source calls (R12)."""
+
+    def setUp(self):
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova_throttle.rpcapi.ThrottleEndpoint.target',
+                messaging.Target(namespace=rpcapi.NAMESPACE, version='1.0'),
+            )
+        )
+        super().setUp()
+
+    def test_it_has_no_gate(self):
+        a, b = self.boot_two()
+        self.migrate(a, b)
+        self.guests.wait_running(a, b)
+        self.assertIn(
+            'Destination dest keeps no gate', self.stdlog.logger.output
+        )
+        self.guests.release_all()
+        for server in (a, b):
+            self.wait_status(server, 'completed')
+            self.assert_on(server, 'dest')
+        # Nobody told it: it finds that they are over in the records.
+        self.look('dest')
 
 
 class SpillOverTestCase(DestinationTestCase):

@@ -90,6 +90,7 @@ class Cloud(libvirt_base.ServersTestBase):
         self._tell(
             report.Step('Starting the API, conductor, scheduler and placement')
         )
+        self.useFixture(fixture.PatientSqlite())
         super().setUp()
         self.useFixture(
             fixture.ThrottleFixture(

@@ -75,6 +75,7 @@ class Cloud(libvirt_base.ServersTestBase):
         self._measure = measure
 
     def setUp(self) -> None:
+        self.useFixture(fixture.PatientSqlite())
         super().setUp()
         self.flags(max_concurrent_live_migrations=1)
         # Looked at before a request that waited starts. It is plain on both

@@ -181,6 +181,7 @@ class ThrottleTestCase(
     hosts = ('src', 'dest')
 
     def setUp(self):
+        self.useFixture(fixture.PatientSqlite())
         super().setUp()
         self.flags(max_concurrent_live_migrations=self.limit)
         for resource in ('instances', 'cores', 'ram'):

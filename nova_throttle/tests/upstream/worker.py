@@ -27,6 +27,7 @@ import unittest
 from nova_throttle.tests import functional  # noqa: F401
 from nova_throttle.tests.upstream import selection
 from nova_throttle.tests.upstream import standin
+from nova_throttle import fixture  # noqa: H306
 
 
 class Outcomes(unittest.TestResult):
@@ -79,7 +80,8 @@ def main() -> None:
             continue
         if mode == 'throttled':
             standin.throttle(test)
-        test.run(outcomes)
+        with fixture.PatientSqlite():
+            test.run(outcomes)
     pathlib.Path(out).write_text(json.dumps(outcomes.found, indent=1))
 
 

@@ -136,16 +136,21 @@ class SilentDestinationTestCase(ArrivalTestCase):
         ):
             self.fail_once(target, name)
         self.migrate(self.server)
-        self.wait_for(lambda: self.owners() == ())
-        self.assertIsNotNone(self._journaled(self.server))
+        self.wait_first_attempt()
         self.retry()
         self.assert_moved(self.server)
+
+    def wait_first_attempt(self):
+        leaver = self.src.manager._desk.leaver
+        self.wait_for(lambda: leaver.knows(self.migration(self.server).uuid))
+        self.wait_for(lambda: self.owners() == ())
+        self.assertIsNotNone(self._journaled(self.server))
 
     def test_and_across_a_restart(self):
         self.break_rest(self.silence)
         self.fail_once(self.src.manager.network_api, 'setup_networks_on_host')
         self.migrate(self.server)
-        self.wait_for(lambda: self.owners() == ())
+        self.wait_first_attempt()
         self.kill_and_start()
         self.assert_moved(self.server)
 

@@ -95,7 +95,12 @@ class ResultsTestCase(unittest.TestCase):
         self.save('any', scenario='queue')
         written = figures.write(self.place, self.place / 'doc')
         self.assertEqual(
-            ['drain-8-guests-limit-1.svg', 'drain.csv', 'queue.csv'],
+            [
+                'drain-8-guests-limit-1.svg',
+                'drain.csv',
+                'queue.csv',
+                'runs.csv',
+            ],
             sorted(path.name for path in written),
         )
         with (self.place / 'doc/drain.csv').open() as file:
@@ -103,6 +108,34 @@ class ResultsTestCase(unittest.TestCase):
         self.assertEqual(
             ['8 guests, limit 1', 'completed', '8 of 8', ''], rows[1]
         )
+
+
+class RunsTestCase(unittest.TestCase):
+    def test_those_of_one_version_are_one(self):
+        def case(minute, version):
+            return {
+                'command': 'lab/lab run drain',
+                'date': f'2026-11-22T23:{minute}+00:00',
+                'versions': {'qemu': version, 'nova': '34', 'commit': minute},
+            }
+
+        cases = [case('10', '10'), case('15', '10'), case('59', '11')]
+        command = 'lab/lab run drain'
+        self.assertEqual(
+            [
+                (command, '2026-11-22 23:10 to 23:15', 'nova 34, qemu 10'),
+                (command, '2026-11-22 23:59', 'nova 34, qemu 11'),
+            ],
+            figures._runs(cases),
+        )
+
+    def test_a_version_is_found_in_what_a_program_prints(self):
+        for line, version in (
+            ('libvirtd (libvirt) 11.3.0', '11.3.0'),
+            ('QEMU emulator version 10.0.2 (Debian 1:10)', '10.0.2'),
+            ('no number', ''),
+        ):
+            self.assertEqual(version, results.number(line))
 
 
 class GanttTestCase(unittest.TestCase):

@@ -28,8 +28,12 @@ from oslo_log import log as logging
 LOG = logging.getLogger(__name__)
 
 
+# A plain Nova at the source leaves it in ERROR, though it runs.
+_RUNS = (vm_states.ACTIVE, vm_states.PAUSED, vm_states.ERROR)
+
+
 def make_ready(host: str, context: Any, instance: Any) -> bool:
-    """Make an instance what Nova expects of one that has just arrived.
+    """Make the database what Nova expects of one that has just arrived.
 
     :param host: this host.
     :param instance: the instance as the message has it.
@@ -38,26 +42,16 @@ def make_ready(host: str, context: Any, instance: Any) -> bool:
     found = objects.Instance.get_by_uuid(context, instance.uuid)
     if found.host != host or found.task_state == task_states.MIGRATING:
         return True
+    if found.task_state is not None or found.vm_state not in _RUNS:
+        return False
+    found.task_state = task_states.MIGRATING
+    try:
+        found.save(expected_task_state=[None])
+    except nova_exception.UnexpectedTaskStateError:
+        return False  # somebody does something with it
     LOG.info(
         'The source did not wait until this host finished the live '
         'migration; that is done now',
         instance=found,
     )
-    return _is_as_it_came(found) and _begin_again(instance)
-
-
-def _is_as_it_came(found: Any) -> bool:
-    return found.task_state is None and found.vm_state in (
-        vm_states.ACTIVE,
-        vm_states.PAUSED,
-    )
-
-
-def _begin_again(instance: Any) -> bool:
-    instance.refresh()
-    instance.task_state = task_states.MIGRATING
-    try:
-        instance.save(expected_task_state=[None])
-    except nova_exception.UnexpectedTaskStateError:
-        return False  # somebody does something with it
     return True

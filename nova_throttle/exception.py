@@ -113,6 +113,17 @@ class Interrupted(ThrottleError):
     msg_fmt = 'nova-compute ended while live migration %(phase)s'
 
 
+class ArrivalNotConfirmed(ThrottleError):
+    msg_fmt = (
+        'the guest runs on %(host)s, whose nova-compute did not answer: '
+        '%(error)s'
+    )
+
+
+class ArrivedUnseen(ThrottleError):
+    msg_fmt = 'the guest arrived on %(host)s while nova-compute was down'
+
+
 class LeftOver(ThrottleError):
     msg_fmt = (
         'live migration %(migration_uuid)s is %(status)s in the database '

@@ -12,8 +12,9 @@
 
 """Figures of the documentation, made from raw data and nothing else.
 
-A table for each scenario, as CSV; and a picture of the drain, as SVG: when
-each server was queued, preparing and running.
+A table for each scenario, as CSV, and one of when and with what each was
+measured; and a picture of the drain, as SVG: when each server was queued,
+preparing and running.
 """
 
 import csv
@@ -41,6 +42,7 @@ def write(place: pathlib.Path, target: pathlib.Path) -> list[pathlib.Path]:
         _write_table(place, name, target / f'{name}.csv')
         for name in scenarios(place)
     ]
+    written.append(_write_runs(place, target / 'runs.csv'))
     for label, picture in _pictures(place):
         path = target / f'drain-{_slug(label)}.svg'
         path.write_text(picture)
@@ -67,6 +69,41 @@ def _write_table(
         writer.writerow(['Case', 'Figure', *results.MODES.values()])
         writer.writerows(results.compare(place, name))
     return path
+
+
+def _write_runs(place: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
+    with path.open('w', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(['Command', 'When (UTC)', 'Versions'])
+        for name in scenarios(place):
+            for mode in results.MODES:
+                cases = results.load(place, name, mode).get('cases', {})
+                writer.writerows(_runs(list(cases.values())))
+    return path
+
+
+def _runs(cases: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return what cases were measured with, each combination once."""
+    dates: dict[tuple[str, str], list[str]] = {}
+    for case in cases:
+        # A commit may change nothing that was measured; the files have it.
+        words = ', '.join(
+            f'{name} {version}'
+            for name, version in sorted(case['versions'].items())
+            if name != 'commit'
+        )
+        key = case['command'], words
+        dates.setdefault(key, []).append(case['date'])
+    return [
+        (command, _span(at), words) for (command, words), at in dates.items()
+    ]
+
+
+def _span(dates: list[str]) -> str:
+    first, last = (
+        date[:16].replace('T', ' ') for date in (min(dates), max(dates))
+    )
+    return first if first == last else f'{first} to {last[11:]}'
 
 
 def _pictures(place: pathlib.Path) -> list[tuple[str, str]]:

@@ -125,7 +125,10 @@ def daemon(
 
 
 def processes(plan: Plan, host: str, *words: str) -> list[int]:
-    """Return the processes of a host whose command has one of the words."""
+    """Return the processes of a host whose command has one of the words.
+
+    Not process 1, whose command names all that the host has of its own.
+    """
     pid = holder(plan, host)
     if not pid:
         return []
@@ -133,7 +136,7 @@ def processes(plan: Plan, host: str, *words: str) -> list[int]:
     return [
         int(path.name)
         for path in pathlib.Path('/proc').glob('[0-9]*')
-        if _belongs(path, namespace, words)
+        if int(path.name) != pid and _belongs(path, namespace, words)
     ]
 
 

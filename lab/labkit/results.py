@@ -17,9 +17,11 @@ A case has a label, figures that a table shows, and what they were made from.
 
 import dataclasses
 import datetime
+import functools
 import json
 import pathlib
 import platform
+import re
 from typing import Any
 
 from labkit.plan import Plan
@@ -64,7 +66,7 @@ def save(
         old[case.label] = {
             'date': date.isoformat(timespec='minutes'),
             'command': f'lab/lab run {scenario}{option}',
-            'versions': versions(plan),
+            'versions': versions(plan, mode),
             'note': note,
             'figures': case.figures,
             'broken': case.broken,
@@ -85,26 +87,31 @@ def load(place: pathlib.Path, scenario: str, mode: str) -> dict[str, Any]:
     return facts
 
 
-def versions(plan: Plan) -> dict[str, str]:
-    """Return the versions of what was measured."""
+@functools.cache
+def versions(plan: Plan, mode: str) -> dict[str, str]:
+    """Return the versions of what is measured, once for a command."""
     found = {'python': platform.python_version()}
-    script = (
-        'import importlib.metadata as m;'
-        'print(m.version("nova"), m.version("nova-throttle"))'
-    )
-    python = plan.venv('throttled') / 'bin/python'
-    if python.exists():
-        words = shell.run(python, '-c', script).split()
-        found['nova'], found['nova-throttle'] = words
+    ours = mode == 'ours'
+    names = ['nova', 'nova-throttle'] if ours else ['nova']
+    python = plan.venv('throttled' if ours else 'cloud') / 'bin/python'
+    for name in names:
+        script = f'import importlib.metadata as m; print(m.version("{name}"))'
+        found[name] = shell.run(python, '-c', script).strip()
     for name, command in (
         ('qemu', 'qemu-system-x86_64 --version'),
         ('libvirt', 'libvirtd --version'),
     ):
         line = shell.run(*command.split()).splitlines()[0]
-        found[name] = line.split('version ')[-1].split()[-0]
+        found[name] = number(line)
     git = ('git', '-C', str(plan.checkout), 'describe', '--always', '--dirty')
     found['commit'] = shell.run(*git, check=False).strip()
     return found
+
+
+def number(line: str) -> str:
+    """Return the first version number of a line."""
+    match = re.search(r'\d+(\.\d+)+', line)
+    return match[0] if match else ''
 
 
 def table(place: pathlib.Path, scenario: str) -> str:

@@ -169,8 +169,10 @@ class Stage:
     def problems(self, watch: Watch, seconds: float = 180) -> list[str]:
         """Return what is left behind, once it no longer changes.
 
-        Giving back what was held may take some time after the end.
+        Giving back what was held may take some time after the end. Plain
+        Nova gives nothing back later.
         """
+        seconds = min(seconds, 30) if self.plain else seconds
         found = ['not looked at yet']
 
         def look() -> bool:

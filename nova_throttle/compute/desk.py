@@ -24,6 +24,7 @@ from typing import Any
 import nova.conf
 from nova import objects
 from oslo_log import log as logging
+import oslo_messaging
 
 from nova_throttle.admission import host
 from nova_throttle.admission import peer
@@ -247,6 +248,8 @@ class Desk:
         try:
             if job.error and not self._is_settled(job):
                 self._fail(job)
+            if job.error and job.has_arrived:
+                self.leaver.leave(job, 'error', job.error)
         finally:
             event.finish(job)
             self._forget(job)
@@ -321,6 +324,27 @@ class Desk:
             source_bdms=job.source_bdms,
         )
 
+    def arrive(self, job: job_lib.Job, error: Exception) -> bool:
+        """Finish for Nova, which can't, what it did after the guest arrived.
+
+        The guest runs on its destination, whatever failed. Where no more
+        than an answer is missing, the migration has completed; otherwise
+        it ends as Nova ends it. What it held here is given back in both.
+
+        :param error: what Nova's callback raised, having put the server on
+            its destination in the database.
+        :returns: whether the migration has completed.
+        """
+        found = objects.Instance.get_by_uuid(job.context, job.instance.uuid)
+        job.has_arrived = found.host == job.dest
+        if not job.has_arrived or not (
+            job.migration.status == 'completed' or _is_silence(error)
+        ):
+            return False
+        reason = exception.ArrivalNotConfirmed(host=job.dest, error=error)
+        self.leaver.leave(job, 'completed', reason)
+        return True
+
     def find_lost_owners(self, context: Any) -> None:
         """Free slots whose driver never said that it was done."""
         for job in self.jobs.awaiting_callback():
@@ -333,3 +357,10 @@ class Desk:
                     instance=job.instance,
                 )
                 job.found_over(found)
+
+
+def _is_silence(error: Exception) -> bool:
+    """Tell whether a host did not answer, rather than that it failed."""
+    return isinstance(
+        error, oslo_messaging.MessagingException
+    ) and not isinstance(error, oslo_messaging.RemoteError)

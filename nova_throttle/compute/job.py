@@ -84,6 +84,9 @@ class Job:
         self.error: BaseException | None = None
         # Whether a callback of Nova's (post or rollback) has succeeded.
         self.called_back = False
+        # Whether its server is on the destination though Nova's callback
+        # failed.
+        self.has_arrived = False
         # False for one that was admitted while it was submitted.
         self.has_waited = True
         # Whether its destination was asked for a slot before.

@@ -10,11 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How a request leaves without having migrated: with nothing held.
+"""How a request leaves that Nova did not see through: with nothing held.
 
 Allocations, port bindings, claims, volumes and the server's task state are
-given back. Each step may be done twice, each is tried even if one before it
-failed, and what failed is tried again, across restarts, until it is done.
+given back; of one whose guest has arrived, what it held here. Each step may
+be done twice, each is tried even if one before it failed, and what failed is
+tried again, across restarts, until it is done.
 """
 
 from collections.abc import Callable
@@ -43,6 +44,10 @@ LOG = logging.getLogger(__name__)
 # last after each that failed.
 RETRY_FIRST = 10.0
 RETRY_LAST = 600.0
+
+# A server that is on its destination leaves too, if Nova could not see its
+# migration through.
+COMPLETED = 'completed'
 
 # Without the decorators that add a fault at each attempt.
 _rollback = safe_utils.get_wrapped_function(
@@ -184,8 +189,11 @@ def _steps(
     manager: Any, job: job_lib.Job, status: str
 ) -> Iterator[Callable[[], object]]:
     instance = job.found_instance
-    if instance is None or instance.host != manager.host:
+    moved = instance is None or instance.host != manager.host
+    if moved or status == COMPLETED:
         yield lambda: _drop_allocations(manager, job)
+        if instance is not None and moved:
+            yield lambda: _drop_own_bindings(manager, job)
     else:
         if job.may_be_prepared:
             yield lambda: _roll_back(manager, job, status)
@@ -257,6 +265,15 @@ def _drop_allocations(manager: Any, job: job_lib.Job) -> None:
     )
 
 
+def _drop_own_bindings(manager: Any, job: job_lib.Job) -> None:
+    """Delete this host's inactive port bindings of a server elsewhere."""
+    # One that migrates again may be on its way back to this host.
+    if job.found_instance.task_state != task_states.MIGRATING:
+        manager.network_api.setup_networks_on_host(
+            job.context, job.found_instance, host=manager.host, teardown=True
+        )
+
+
 def _has_claim(migrate_data: Any) -> bool:
     # Set by the source's check only if the destination claimed.
     name = 'src_supports_numa_live_migration'
@@ -278,7 +295,8 @@ def _drop_claim(manager: Any, job: job_lib.Job) -> None:
 
 def _settle(manager: Any, job: job_lib.Job, status: str) -> None:
     instance = job.found_instance
-    if instance is not None and instance.host == manager.host:
+    stays = instance is not None and instance.host == manager.host
+    if stays and status != COMPLETED:
         _settle_instance(instance)
     _settle_migration(job, status)
 
@@ -297,13 +315,19 @@ def _settle_instance(instance: Any) -> None:
 
 
 def _settle_migration(job: job_lib.Job, status: str) -> None:
-    """Give the record its final status, unless it has one."""
+    """Give the record its final status, unless it has one.
+
+    What completed did so whatever the record says.
+    """
     try:
         job.migration = objects.Migration.get_by_id(
             job.context, job.migration.id
         )
     except nova_exception.MigrationNotFound:
         return
-    if job.migration.status not in compat.FINAL_STATUSES:
+    found = job.migration.status
+    if found != status and (
+        found not in compat.FINAL_STATUSES or status == COMPLETED
+    ):
         job.migration.status = status
         job.migration.save()

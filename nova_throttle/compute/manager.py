@@ -30,6 +30,7 @@ from nova_throttle.compute import arrivals
 from nova_throttle.compute import chores
 from nova_throttle.compute import compat
 from nova_throttle.compute import desk
+from nova_throttle.compute import late
 from nova_throttle.compute import recovery
 from nova_throttle.compute import spill
 from nova_throttle import exception
@@ -164,6 +165,8 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     ) -> Any:
         """Finish here what came."""
         try:
+            if not late.make_ready(self.host, context, instance):
+                return None
             return super().post_live_migration_at_destination(
                 context, instance, block_migration
             )
@@ -254,9 +257,14 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self, ctxt: Any, instance: Any, *args: Any, **kwargs: Any
     ) -> Any:
         with self._callback(instance):
-            return super()._post_live_migration_update_host(
-                ctxt, instance, *args, **kwargs
-            )
+            try:
+                return super()._post_live_migration_update_host(
+                    ctxt, instance, *args, **kwargs
+                )
+            except Exception as error:
+                job = self._desk.jobs.of_instance(instance.uuid)
+                if job is None or not self._desk.arrive(job, error):
+                    raise
 
     def _rollback_live_migration(
         self, context: Any, instance: Any, *args: Any, **kwargs: Any

@@ -218,21 +218,17 @@ class Recovery:
             self._manager, job.context, job.instance
         )
         job.error = exception.Interrupted(phase='ran')
-        self._close(job)
+        event.finish(job)
+        self._desk.journal.remove(job.migration.uuid)
+        self._desk.throttle.finish(job.migration.uuid)
 
     def _complete(self, job: job_lib.Job) -> None:
         """Close what completed: the server is on its destination."""
-        if job.migration.status != 'completed':
-            job.migration.status = 'completed'
-            job.migration.save()
-        self._manager._delete_allocation_after_move(
-            job.context, job.instance, job.migration
+        # With what Nova would have given back, if the destination was down.
+        self._desk.leaver.leave(
+            job, 'completed', exception.ArrivedUnseen(host=job.dest)
         )
-        self._close(job)
-
-    def _close(self, job: job_lib.Job) -> None:
         event.finish(job)
-        self._desk.journal.remove(job.migration.uuid)
         self._desk.throttle.finish(job.migration.uuid)
 
     def _end(self, job: job_lib.Job, status: str, error: Exception) -> None:

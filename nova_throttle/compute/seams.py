@@ -121,7 +121,6 @@ CALLED = (
     ),
     *_seams(
         MANAGER,
-        _delete_allocation_after_move='self context instance migration ...',
         _do_live_migration='self context dest instance block_migration '
         'migration migrate_data ...',
         _live_migration_cleanup_flags='self migrate_data migr_ctxt ...',

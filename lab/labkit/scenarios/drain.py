@@ -27,7 +27,7 @@ COUNT = 8
 RATES = (3, 4)
 LIMITS = (1, 4, 8, 0)
 # What has not ended by then does not converge.
-CAP = 240
+CAP = 180
 
 
 def run(stage: Stage) -> Iterator[Case]:

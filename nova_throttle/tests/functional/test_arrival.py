@@ -1,0 +1,194 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A guest arrives and Nova can not finish: nothing is stuck or leaked.
+
+libvirt needs no nova-compute at the destination. When it has moved the guest,
+the source's nova-compute asks the destination's to do the rest, and waits.
+"""
+
+from nova import context as nova_context
+import oslo_messaging
+from oslo_messaging.rpc import client as rpc_client
+
+from nova_throttle.tests.functional import test_recovery
+
+REST = 'post_live_migration_at_destination'
+
+
+class ArrivalTestCase(test_recovery.RestartTestCase):
+    def setUp(self):
+        super().setUp()
+        self.server = self.boot_with_port()
+        self.late = []
+
+    def break_rest(self, error, is_done=False):
+        """Have the destination not do the rest, or do it without a word.
+
+        What it was sent and has not done is kept in ``late``.
+        """
+        original = rpc_client._BaseCallContext.call
+
+        def call(client, context, method, /, **kwargs):
+            if method != REST:
+                return original(client, context, method, **kwargs)
+            if is_done:
+                original(client, context, method, **kwargs)
+            else:
+                self.late.append((context, kwargs))
+            raise error
+
+        self.stub_out('oslo_messaging.rpc.client._BaseCallContext.call', call)
+
+    def fail_once(self, target, name):
+        """Have a method fail when it is called next."""
+        original = getattr(target, name)
+
+        def fail(*args, **kwargs):
+            setattr(target, name, original)
+            raise RuntimeError('down')
+
+        setattr(target, name, fail)
+
+    def retry(self):
+        leaver = self.src.manager._desk.leaver
+        for departure in leaver._departures.values():
+            departure.due = 0
+        leaver.retry()
+
+    def assert_given_back(self):
+        """Check that nothing is held for the server but where it is."""
+        uuid = self.migration(self.server).uuid
+        self.wait_for(lambda: self.allocations(uuid) == [])
+        self.assertEqual(['dest'], self.allocations(self.server['id']))
+        self.assert_bound(self.server, 'dest')
+        self.wait_for(lambda: self._journaled(self.server) is None)
+        self.wait_for(lambda: self.owners() == ())
+
+
+class SilentDestinationTestCase(ArrivalTestCase):
+    """The destination's nova-compute was killed while the guest moved."""
+
+    silence = oslo_messaging.MessagingTimeout('no reply')
+
+    def test_the_migration_has_completed(self):
+        """Plain Nova puts the server into ERROR and leaks what it held."""
+        self.break_rest(self.silence)
+        self.migrate(self.server)
+        self.assert_moved(self.server)
+        self.assert_given_back()
+
+    def test_that_did_all_but_answer(self):
+        self.break_rest(self.silence, is_done=True)
+        self.migrate(self.server)
+        self.assert_moved(self.server)
+
+    def test_the_bus_being_away_is_the_same(self):
+        self.break_rest(oslo_messaging.MessageDeliveryFailure('no bus'))
+        self.migrate(self.server)
+        self.assert_moved(self.server)
+
+    def test_the_next_one_goes_on(self):
+        self.break_rest(self.silence)
+        other = self.boot_with_port()
+        self.guests.hold(self.server)
+        self.migrate(self.server, other)
+        self.guests.release(self.server)
+        self.assert_moved(self.server)
+        self.assert_moved(other)
+
+    def test_the_message_arrives_when_the_destination_is_back(self):
+        self.break_rest(self.silence)
+        self.migrate(self.server)
+        self.assert_moved(self.server)
+        ((context, arguments),) = self.late
+        getattr(self.computes['dest'].manager, REST)(context, **arguments)
+        self.assert_moved(self.server)
+        self.assertNotIn('Error', self.results(self.server, f'compute_{REST}'))
+
+    def results(self, server, name):
+        """Return the results of a server's events of a name."""
+        (action,) = (
+            action
+            for action in self.api.get_instance_actions(server['id'])
+            if action['action'] == 'live-migration'
+        )
+        details = self.api.api_get(
+            f'/servers/{server["id"]}/os-instance-actions/'
+            f'{action["request_id"]}'
+        ).body['instanceAction']
+        return [e['result'] for e in details['events'] if e['event'] == name]
+
+    def test_what_can_not_be_given_back_is_tried_again(self):
+        self.break_rest(self.silence)
+        for target, name in (
+            (self.src.manager.network_api, 'setup_networks_on_host'),
+            (self.src.manager.reportclient, 'delete_allocation_for_instance'),
+        ):
+            self.fail_once(target, name)
+        self.migrate(self.server)
+        self.wait_first_attempt()
+        self.retry()
+        self.assert_moved(self.server)
+
+    def wait_first_attempt(self):
+        leaver = self.src.manager._desk.leaver
+        self.wait_for(lambda: leaver.knows(self.migration(self.server).uuid))
+        self.wait_for(lambda: self.owners() == ())
+        self.assertIsNotNone(self._journaled(self.server))
+
+    def test_and_across_a_restart(self):
+        self.break_rest(self.silence)
+        self.fail_once(self.src.manager.network_api, 'setup_networks_on_host')
+        self.migrate(self.server)
+        self.wait_first_attempt()
+        self.kill_and_start()
+        self.assert_moved(self.server)
+
+    def test_the_source_is_killed_too(self):
+        """Before Nova gave up waiting for the destination's answer."""
+        self.guests.hold(self.server)
+        self.migrate(self.server)
+        self.guests.wait_running(self.server)
+        self.wait_status(self.server, 'running')
+        self.kill()
+        self.guests.release(self.server)
+        self.wait_for(lambda: not self.guests.running)
+        self.break_rest(self.silence)
+        self.start_again()
+        self.wait_for(lambda: self.late)
+        self.wait_for(self.is_completed_at_next_look)
+        self.assert_moved(self.server)
+
+    def is_completed_at_next_look(self):
+        self.src.manager._look(nova_context.get_admin_context())
+        return self.status(self.server) == 'completed'
+
+
+class FailedArrivalTestCase(ArrivalTestCase):
+    """The rest fails at the destination: that is for an operator to see."""
+
+    def test_it_ends_as_nova_ends_it_and_holds_nothing(self):
+        self.break_rest(oslo_messaging.RemoteError('ValueError', 'broken'))
+        self.migrate(self.server)
+        self.wait_status(self.server, 'error')
+        found = self._wait_for_state_change(self.server, 'ERROR')
+        self.assertEqual('dest', found['OS-EXT-SRV-ATTR:host'])
+        self.assert_given_back()
+        self.wait_for(lambda: self._event(self.server) == 'Error')
+
+    def test_a_completed_one_stays_completed(self):
+        self.fail_once(
+            self.src.manager.reportclient, 'delete_allocation_for_instance'
+        )
+        self.migrate(self.server)
+        self.assert_moved(self.server)

@@ -61,8 +61,9 @@ The same package works on each of these releases of Nova. Each row is a real
 run of the functional tests on that release, installed from the package index
 with the versions of its file in ``constraints/``.
 
-*whole* is the functional suite, *core* those of its tests, and of the unit
-tests, that reach whatever differs between the releases.
+*whole* is the functional suite and the unit tests of what meets Nova, among
+them the comparison of the RPC interface. *core* is those of them that reach
+whatever differs between the releases.
 """
 HEAD = (
     'Nova',

@@ -20,14 +20,17 @@ from oslo_versionedobjects import fields
 
 from nova_throttle.admission import wire
 from nova_throttle.objects import base
+from nova_throttle.objects import mirror
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Item(base.ThrottleObject):
+class Item(mirror.Mirror[wire.Item]):
     """One request, as its source tells of it."""
 
     # Version 1.0: Initial version
     VERSION = '1.0'
+    CORE = wire.Item
+    SHAPES = {'standing': mirror.word(wire.Standing)}
 
     fields = {
         'migration_uuid': fields.UUIDField(),
@@ -41,11 +44,13 @@ class Item(base.ThrottleObject):
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Ask(base.ThrottleObject):
+class Ask(mirror.Mirror[wire.Ask]):
     """What a source tells of its requests for a destination."""
 
     # Version 1.0: Initial version
     VERSION = '1.0'
+    CORE = wire.Ask
+    SHAPES = {'items': mirror.row(Item)}
 
     fields = {
         'source': fields.StringField(),
@@ -56,54 +61,14 @@ class Ask(base.ThrottleObject):
         'complete': fields.BooleanField(),
     }
 
-    @classmethod
-    def from_core(cls, value: wire.Ask) -> 'Ask':
-        """Make an object of the core's value."""
-        return cls(
-            source=value.source,
-            incarnation=value.incarnation,
-            serial=value.serial,
-            knows=value.knows,
-            items=[
-                Item(
-                    migration_uuid=item.migration_uuid,
-                    instance_uuid=item.instance_uuid,
-                    standing=item.standing.value,
-                    priority=item.priority,
-                    arrival=item.arrival,
-                )
-                for item in value.items
-            ],
-            complete=value.complete,
-        )
-
-    def to_core(self) -> wire.Ask:
-        """Return the core's value."""
-        return wire.Ask(
-            source=self.source,
-            incarnation=self.incarnation,
-            serial=self.serial,
-            knows=self.knows,
-            items=tuple(
-                wire.Item(
-                    item.migration_uuid,
-                    item.instance_uuid,
-                    wire.Standing(item.standing),
-                    item.priority,
-                    item.arrival,
-                )
-                for item in self.items
-            ),
-            complete=self.complete,
-        )
-
 
 @base.ThrottleVersionedObjectRegistry.register
-class Offer(base.ThrottleObject):
+class Offer(mirror.Mirror[wire.Offer]):
     """A slot for a request, to be taken or declined at once."""
 
     # Version 1.0: Initial version
     VERSION = '1.0'
+    CORE = wire.Offer
 
     fields = {
         'migration_uuid': fields.UUIDField(),
@@ -113,11 +78,17 @@ class Offer(base.ThrottleObject):
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Tell(base.ThrottleObject):
+class Tell(mirror.Mirror[wire.Tell]):
     """What a destination tells a source."""
 
     # Version 1.0: Initial version
     VERSION = '1.0'
+    CORE = wire.Tell
+    SHAPES = {
+        'offers': mirror.row(Offer),
+        'owners': mirror.STRINGS,
+        'places': mirror.NUMBERS,
+    }
 
     fields = {
         'destination': fields.StringField(),
@@ -130,42 +101,3 @@ class Tell(base.ThrottleObject):
         'places': fields.DictOfIntegersField(),
         'standstill': fields.StringField(),
     }
-
-    @classmethod
-    def from_core(cls, value: wire.Tell) -> 'Tell':
-        """Make an object of the core's value."""
-        return cls(
-            destination=value.destination,
-            incarnation=value.incarnation,
-            serial=value.serial,
-            answers=value.answers,
-            offers=[
-                Offer(
-                    migration_uuid=offer.migration_uuid,
-                    number=offer.number,
-                    keep=offer.keep,
-                )
-                for offer in value.offers
-            ],
-            limit=value.limit,
-            owners=list(value.owners),
-            places=dict(value.places),
-            standstill=value.standstill,
-        )
-
-    def to_core(self) -> wire.Tell:
-        """Return the core's value."""
-        return wire.Tell(
-            destination=self.destination,
-            incarnation=self.incarnation,
-            serial=self.serial,
-            answers=self.answers,
-            offers=tuple(
-                wire.Offer(each.migration_uuid, each.number, each.keep)
-                for each in self.offers
-            ),
-            limit=self.limit,
-            owners=tuple(self.owners),
-            places=tuple(self.places.items()),
-            standstill=self.standstill,
-        )

@@ -22,18 +22,21 @@ from oslo_versionedobjects import fields
 
 from nova_throttle.admission import snapshot as core
 from nova_throttle.objects import base
+from nova_throttle.objects import mirror
 
 # Of a Wait of version 1.1: an older reader refuses what it can't name.
 _NEW_REASONS = (core.WaitReason.ASKING.value, core.WaitReason.SILENT.value)
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Gate(base.ThrottleObject):
+class Gate(mirror.Mirror[core.GateState]):
     """One gate: its limit, 0 is unlimited, and who owns its slots."""
 
     # Version 1.0: Initial version
     # Version 1.1: Added offered and waiting
     VERSION = '1.1'
+    CORE = core.GateState
+    SHAPES = dict.fromkeys(('owners', 'offered', 'waiting'), mirror.STRINGS)
 
     fields = {
         'name': fields.StringField(),
@@ -52,25 +55,19 @@ class Gate(base.ThrottleObject):
             primitive.pop('offered', None)
             primitive.pop('waiting', None)
 
-    @classmethod
-    def from_core(cls, value: core.GateState) -> 'Gate':
-        """Make an object of the core's value."""
-        return cls(
-            name=value.name,
-            limit=value.limit,
-            owners=list(value.owners),
-            offered=list(value.offered),
-            waiting=list(value.waiting),
-        )
-
 
 @base.ThrottleVersionedObjectRegistry.register
-class Wait(base.ThrottleObject):
+class Wait(mirror.Mirror[core.Wait]):
     """What a queued request waits for at one gate."""
 
     # Version 1.0: Initial version
     # Version 1.1: Added host and place, and the reasons of a destination
     VERSION = '1.1'
+    CORE = core.Wait
+    SHAPES = {
+        'reason': mirror.word(core.WaitReason),
+        'owners': mirror.STRINGS,
+    }
 
     fields = {
         'reason': fields.EnumField(
@@ -94,36 +91,15 @@ class Wait(base.ThrottleObject):
             if primitive.get('reason') in _NEW_REASONS:
                 primitive['reason'] = core.WaitReason.GATE_FULL.value
 
-    @classmethod
-    def from_core(cls, value: core.Wait) -> 'Wait':
-        """Make an object of the core's value."""
-        return cls(
-            reason=value.reason.value,
-            gate=value.gate,
-            limit=value.limit,
-            owners=list(value.owners),
-            host=value.host,
-            place=value.place,
-        )
-
-    def to_core(self) -> core.Wait:
-        """Return the core's value, which knows how to say it in words."""
-        return core.Wait(
-            reason=core.WaitReason(self.reason),
-            gate=self.gate,
-            limit=self.limit,
-            owners=tuple(self.owners),
-            host=self.host if 'host' in self else '',
-            place=self.place if 'place' in self else 0,
-        )
-
 
 @base.ThrottleVersionedObjectRegistry.register
-class QueueEntry(base.ThrottleObject):
+class QueueEntry(mirror.Mirror[core.QueueEntry]):
     """One queued request, with its place in the order."""
 
     # Version 1.0: Initial version
     VERSION = '1.0'
+    CORE = core.QueueEntry
+    SHAPES = {'waits_for': mirror.row(Wait)}
 
     fields = {
         'migration_uuid': fields.UUIDField(),
@@ -134,19 +110,6 @@ class QueueEntry(base.ThrottleObject):
         'seconds_waited': fields.FloatField(),
         'waits_for': fields.ListOfObjectsField('Wait'),
     }
-
-    @classmethod
-    def from_core(cls, value: core.QueueEntry) -> 'QueueEntry':
-        """Make an object of the core's value."""
-        return cls(
-            migration_uuid=value.migration_uuid,
-            instance_uuid=value.instance_uuid,
-            destination=value.destination,
-            priority=value.priority,
-            position=value.position,
-            seconds_waited=value.seconds_waited,
-            waits_for=[Wait.from_core(wait) for wait in value.waits_for],
-        )
 
 
 @base.ThrottleVersionedObjectRegistry.register

@@ -143,7 +143,9 @@ def _perform(options: report.Options, tell: Any) -> None:
     try:
         from nova import monkey_patch
 
-        monkey_patch.patch()
+        # Before 32 the import itself does it.
+        if hasattr(monkey_patch, 'patch'):
+            monkey_patch.patch()
         # Local: nothing of Nova may be imported before.
         from nova_throttle.cmd.stage import play
 

@@ -55,6 +55,10 @@ NEEDED = (
 )
 
 
+# Nova has this since its own test services run on native threads.
+NATIVE = 'nova.thread_pool_factory'
+
+
 class Screen(Protocol):
     """What shows a drain to somebody."""
 
@@ -94,15 +98,11 @@ def run() -> int:
     missing = [name for name in NEEDED if not importlib.util.find_spec(name)]
     if missing:
         return _fail(f'{", ".join(missing)} is missing: {report.INSTALL}')
-    options = report.Options(
-        servers=args.servers,
-        sources=args.sources,
-        destinations=args.destinations,
-        limit=args.limit,
-        incoming=args.incoming,
-        seconds=args.seconds,
-        eventlet=args.mode == 'eventlet',
-    )
+    can_be_native = importlib.util.find_spec(NATIVE) is not None
+    if args.mode == 'native' and not can_be_native:
+        return _fail("this Nova's test services run under eventlet only")
+    eventlet = args.mode == 'eventlet' or not can_be_native
+    options = _options(args, eventlet)
     with child_lib.Child(options, args.verbose) as child:
         with _screen(args.verbose) as screen:
             end = _follow(child, screen)
@@ -112,6 +112,18 @@ def run() -> int:
         problem = end.text if isinstance(end, report.Failure) else end.problem
         log = child.keep_log()
         return _fail(f"{problem}; Nova's log is {log}" if log else problem)
+
+
+def _options(args: argparse.Namespace, eventlet: bool) -> report.Options:
+    return report.Options(
+        servers=args.servers,
+        sources=args.sources,
+        destinations=args.destinations,
+        limit=args.limit,
+        incoming=args.incoming,
+        seconds=args.seconds,
+        eventlet=eventlet,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -137,8 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--mode',
         choices=('native', 'eventlet'),
-        default='native',
-        help="Nova's threading (default: %(default)s)",
+        help="Nova's threading (default: native, before Nova 34 eventlet)",
     )
     parser.add_argument(
         '--verbose',

@@ -12,6 +12,7 @@
 
 """The demo's real program, in a process of its own."""
 
+import importlib.util
 import os
 import pathlib
 import signal
@@ -20,6 +21,8 @@ import sys
 
 import fixtures
 import testtools
+
+from nova_throttle.cmd.stage import command
 
 # Seconds until the program must have ended.
 PATIENCE = 240
@@ -84,6 +87,23 @@ class DemoTestCase(testtools.TestCase):
         self.assertRegex(out, r'gates  .*source-\d 1 of 1.* -> dest-1 1 of 1')
         self.assertNotIn('\x1b', out)
         self.assert_nothing_left()
+
+    def test_the_mode_is_found(self):
+        process = self.start('--servers', '1', '--seconds', '0')
+        out, err = process.communicate(timeout=PATIENCE)
+        self.assertEqual((0, ''), (process.returncode, err), out)
+
+    def test_native_threads_where_nova_has_none(self):
+        if importlib.util.find_spec(command.NATIVE):
+            self.skipTest("this Nova's test services have them")
+        process = self.start('--mode', 'native')
+        out, err = process.communicate(timeout=PATIENCE)
+        self.assertEqual(
+            "nova-throttle-demo: this Nova's test services run under "
+            'eventlet only\n',
+            err,
+        )
+        self.assertEqual((1, ''), (process.returncode, out))
 
     def _interrupt(self, sign, number):
         """Send a signal when a line is seen."""

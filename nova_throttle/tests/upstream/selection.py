@@ -12,11 +12,12 @@
 
 """Which of Nova's tests are about live migration.
 
-Whole modules of functional tests, and those unit tests of the compute manager
-and the libvirt driver whose names say so or that test a hook we override.
+Whole modules of functional tests, some of others, and those unit tests of the
+compute manager and the libvirt driver whose names say so or that test a hook
+we override.
 """
 
-import importlib
+import importlib.util
 import pathlib
 import re
 import unittest
@@ -27,8 +28,13 @@ FUNCTIONAL = (
     'nova.tests.functional.libvirt.test_numa_live_migration',
 )
 
-# Classes of a module that has others too.
-CLASSES = {
+# Some of a module that has others too.
+SOME = {
+    # Since 34.
+    'nova.tests.functional.test_graceful_shutdown': re.compile(
+        'live_migration|concurrent_operations'
+    ),
+    'nova.tests.functional.test_server_group': re.compile('LiveMigration'),
     'nova.tests.functional.test_servers': re.compile('ServerLiveMigrate'),
 }
 
@@ -37,7 +43,8 @@ REGRESSIONS = 'nova.tests.functional.regressions'
 UNIT = {
     'nova.tests.unit.compute.test_compute': re.compile('live_?migrat', re.I),
     'nova.tests.unit.compute.test_compute_mgr': re.compile(
-        'live_?migrat|cleanup_host|graceful_shutdown|init_host', re.I
+        'live_?migrat|cleanup_host|graceful_shutdown|init_host|test_reset_',
+        re.I,
     ),
     'nova.tests.unit.virt.libvirt.test_driver': re.compile(
         'live_?migrat', re.I
@@ -52,8 +59,9 @@ def load() -> list[unittest.TestCase]:
     found = []
     for name in (*FUNCTIONAL, *_regressions()):
         found += _tests(name, re.compile(''))
-    for name, pattern in (*CLASSES.items(), *UNIT.items()):
-        found += _tests(name, pattern)
+    for name, pattern in (*SOME.items(), *UNIT.items()):
+        if importlib.util.find_spec(name):
+            found += _tests(name, pattern)
     return sorted(found, key=lambda test: test.id())
 
 

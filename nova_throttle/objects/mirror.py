@@ -1,0 +1,86 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Objects that mirror the core's frozen values, field by field."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+import enum
+import operator
+from typing import Any
+from typing import ClassVar
+from typing import Generic
+from typing import TYPE_CHECKING
+from typing import TypeVar
+
+from nova_throttle.objects import base
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Value = TypeVar('Value')
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """How the value of a field differs from the core's."""
+
+    from_core: Callable[[Any], Any]
+    to_core: Callable[[Any], Any]
+
+
+STRINGS = Shape(list, tuple)
+NUMBERS = Shape(dict, lambda found: tuple(found.items()))
+
+
+def word(kind: type[enum.Enum]) -> Shape:
+    """Return the shape of a field that holds one of a closed set."""
+    return Shape(operator.attrgetter('value'), kind)
+
+
+def row(kind: 'type[Mirror[Any]]') -> Shape:
+    """Return the shape of a field that holds a list of other objects."""
+
+    def to_core(found: Iterable[Mirror[Any]]) -> tuple[Any, ...]:
+        return tuple(each.to_core() for each in found)
+
+    return Shape(lambda values: list(map(kind.from_core, values)), to_core)
+
+
+class Mirror(base.ThrottleObject, Generic[Value]):
+    """The base of an object that has the fields of a value of the core."""
+
+    CORE: ClassVar[type]
+    # Fields that are not kept as they are.
+    SHAPES: ClassVar[Mapping[str, Shape]] = {}
+
+    @classmethod
+    def from_core(cls, value: Value) -> 'Self':
+        """Make an object of the core's value."""
+        found = {n: getattr(value, n) for n in _names(cls.CORE)}
+        for name, shape in cls.SHAPES.items():
+            found[name] = shape.from_core(found[name])
+        return cls(**found)
+
+    def to_core(self) -> Value:
+        """Return the core's value; what an older peer left out is default."""
+        found = {n: getattr(self, n) for n in _names(self.CORE) if n in self}
+        for name in found.keys() & self.SHAPES.keys():
+            found[name] = self.SHAPES[name].to_core(found[name])
+        value: Value = self.CORE(**found)
+        return value
+
+
+def _names(core: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(core))

@@ -39,9 +39,11 @@ def run(stage: Stage) -> Iterator[Case]:
         PATIENCE,
     )
     raised_in = _set(stage, watch, 3)
-    network.shape(stage.plan, 'off')
     _set(stage, watch, 1)
+    # What began while the command ran was not looked at meanwhile.
+    watch.look()
     lowered = watch.elapsed
+    network.shape(stage.plan, 'off')
     watch.until_over(COUNT, PATIENCE)
     left = stage.problems(watch)
     case = Case(

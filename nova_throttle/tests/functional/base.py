@@ -248,6 +248,14 @@ class ThrottleTestCase(
         """The admission controller of the source host."""
         return self.computes['src'].manager.throttle
 
+    def _wait_for_server_parameter(
+        self, server, expected_params, max_retries=0, *args, **kwargs
+    ):
+        """Be patient: Nova's helpers give a server five seconds."""
+        return super()._wait_for_server_parameter(
+            server, expected_params, 2 * PATIENCE, *args, **kwargs
+        )
+
     def boot(self, count=1, host='src', networks='none'):
         """Boot servers and wait until they are ACTIVE.
 

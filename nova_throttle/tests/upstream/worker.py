@@ -14,17 +14,17 @@
 
     python -m nova_throttle.tests.upstream.worker plain|throttled OUT [ID ...]
 
-The outcomes are written to OUT: a JSON object of test ids. With an ID, only
-tests whose ids begin so are run.
+The outcomes are written to OUT; tests that are in there are not run. With an
+ID, only tests whose ids begin so are run.
 """
 
-import json
 import pathlib
 import sys
 import unittest
 
 # First: it chooses the threading mode.
 from nova_throttle.tests import functional  # noqa: F401
+from nova_throttle.tests.upstream import outcomes
 from nova_throttle.tests.upstream import selection
 from nova_throttle.tests.upstream import standin
 from nova_throttle import fixture  # noqa: H306
@@ -33,17 +33,21 @@ from nova_throttle import fixture  # noqa: H306
 class Outcomes(unittest.TestResult):
     """Notes what became of each test: passed, skipped, or why it failed."""
 
-    def __init__(self) -> None:
+    def __init__(self, out: pathlib.Path) -> None:
         super().__init__()
+        self._out = out
         self.found: dict[str, str] = {}
 
     def startTest(self, test: unittest.TestCase) -> None:
         super().startTest(test)
+        outcomes.note(self._out, test.id(), outcomes.NEVER_ENDED)
         print(test.id(), end=' ', flush=True)
 
     def stopTest(self, test: unittest.TestCase) -> None:
         super().stopTest(test)
-        print(self.found[test.id()].splitlines()[0], flush=True)
+        outcome = self.found[test.id()]
+        outcomes.note(self._out, test.id(), outcome)
+        print(outcome.splitlines()[0], flush=True)
 
     def addSuccess(self, test: unittest.TestCase) -> None:
         self.found[test.id()] = 'passed'
@@ -71,18 +75,21 @@ def _text(result, test, err, details) -> str:
 
 def main() -> None:
     mode, out, *ids = sys.argv[1:]
+    path = pathlib.Path(out)
+    done = outcomes.read(path)
     tests = selection.load()
     if mode == 'throttled':
         standin.put_in()
-    outcomes = Outcomes()
+    result = Outcomes(path)
     for test in tests:
+        if test.id() in done:
+            continue
         if ids and not test.id().startswith(tuple(ids)):
             continue
         if mode == 'throttled':
             standin.throttle(test)
         with fixture.PatientSqlite():
-            test.run(outcomes)
-    pathlib.Path(out).write_text(json.dumps(outcomes.found, indent=1))
+            test.run(result)
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@
 from collections.abc import Iterator
 import shlex
 
+from labkit.cloud import FINAL
 from labkit import computes
 from labkit import network
 from labkit.results import Case
@@ -87,9 +88,16 @@ def _set(stage: Stage, watch: Watch, limit: int) -> float:
 
 
 def _started_beside_another(watch: Watch, since: float) -> bool:
-    """Whether one started since then while another was in progress."""
+    """Whether one started since then while another was in progress.
+
+    What one look shows has no order: what ended did so before.
+    """
     active: set[int] = set()
-    for line in watch.history:
+    history = sorted(
+        watch.history,
+        key=lambda line: (line['at'], line['status'] not in FINAL),
+    )
+    for line in history:
         begins = line['status'] == 'preparing'
         if begins and line['at'] > since and active:
             return True

@@ -67,16 +67,17 @@ class Watch:
         """Look once."""
         ask = self.ask or (lambda: self.cloud.migrations(self.after))
         self.last = ask()
+        at = self.elapsed
         for migration in self.last:
             if self._seen.get(migration.id) != migration.status:
-                self._note(migration)
+                self._note(migration, at)
         self._count()
         return self.last
 
-    def _note(self, migration: Migration) -> None:
+    def _note(self, migration: Migration, at: float) -> None:
         self._seen[migration.id] = migration.status
         line = {
-            'at': self.elapsed,
+            'at': at,
             'id': migration.id,
             'server': migration.server,
             'from': migration.source,
@@ -85,7 +86,7 @@ class Watch:
         }
         self.history.append(line)
         shell.say(
-            f'{self.elapsed:6.1f} s  migration {migration.id} '
+            f'{at:6.1f} s  migration {migration.id} '
             f'{migration.source} -> {migration.destination} '
             f'{migration.status}'
         )

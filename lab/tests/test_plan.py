@@ -82,6 +82,14 @@ class LimitTestCase(unittest.TestCase):
         line(7, 4, 'preparing'),
     )
 
+    def test_one_started_when_another_ended(self):
+        self.history = (
+            line(1, 1, 'running'),
+            line(2, 2, 'preparing'),
+            line(2, 1, 'completed'),
+        )
+        self.assertFalse(self.started(since=1))
+
     def started(self, since):
         watch = types.SimpleNamespace(history=self.history)
         return limit._started_beside_another(watch, since)

@@ -15,6 +15,7 @@
 from collections.abc import Iterator
 import shlex
 
+from labkit.cloud import FINAL
 from labkit import computes
 from labkit import network
 from labkit.results import Case
@@ -39,9 +40,11 @@ def run(stage: Stage) -> Iterator[Case]:
         PATIENCE,
     )
     raised_in = _set(stage, watch, 3)
-    network.shape(stage.plan, 'off')
     _set(stage, watch, 1)
+    # What began while the command ran was not looked at meanwhile.
+    watch.look()
     lowered = watch.elapsed
+    network.shape(stage.plan, 'off')
     watch.until_over(COUNT, PATIENCE)
     left = stage.problems(watch)
     case = Case(
@@ -85,9 +88,16 @@ def _set(stage: Stage, watch: Watch, limit: int) -> float:
 
 
 def _started_beside_another(watch: Watch, since: float) -> bool:
-    """Whether one started since then while another was in progress."""
+    """Whether one started since then while another was in progress.
+
+    What one look shows has no order: what ended did so before.
+    """
     active: set[int] = set()
-    for line in watch.history:
+    history = sorted(
+        watch.history,
+        key=lambda line: (line['at'], line['status'] not in FINAL),
+    )
+    for line in history:
         begins = line['status'] == 'preparing'
         if begins and line['at'] > since and active:
             return True

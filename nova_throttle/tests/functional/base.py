@@ -371,7 +371,7 @@ class ThrottleTestCase(
         self.assertEqual([host], self.allocations(server['id']))
         migration = self.migration(server)
         self.assertEqual([], self.allocations(migration.uuid))
-        self.assertNotIn(migration.uuid, self.owners())
+        self.wait_for(lambda: migration.uuid not in self.owners())
         self.assert_bound(server, host)
         self.assertNotIn(
             server['id'], self.src.manager._waiting_live_migrations

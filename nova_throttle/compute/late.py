@@ -39,7 +39,16 @@ def make_ready(host: str, context: Any, instance: Any) -> bool:
     :param instance: the instance as the message has it.
     :returns: whether there is anything left to do for it here.
     """
-    found = objects.Instance.get_by_uuid(context, instance.uuid)
+    try:
+        found = objects.Instance.get_by_uuid(context, instance.uuid)
+    except Exception:
+        # Nova knows best: most likely the message is in time.
+        LOG.warning(
+            'Can not tell whether a live migration is finished late',
+            instance=instance,
+            exc_info=True,
+        )
+        return True
     if found.host != host or found.task_state == task_states.MIGRATING:
         return True
     if found.task_state is not None or found.vm_state not in _RUNS:

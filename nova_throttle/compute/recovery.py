@@ -17,6 +17,7 @@ is tried again until it is done. What was in progress keeps its slots until
 it is known to be over.
 """
 
+import threading
 from typing import Any
 
 from nova.compute import manager as nova_manager
@@ -64,6 +65,8 @@ class Recovery:
         self._desk = desk
         self._manager = desk.manager
         self._entries: list[Any] = []
+        # Two that carry on would each deal with the same entry.
+        self._carrying = threading.Lock()
 
     def begin(self) -> None:
         """Take what was in progress as owners, before anything starts."""
@@ -92,15 +95,16 @@ class Recovery:
 
         What fails is tried again when this is called again.
         """
-        queued = [e for e in self._entries if e.phase == 'queued']
-        # Backwards, each before the one that stood behind it.
-        for entry in reversed(queued):
-            self._try(self._restore, entry)
-        # Also if one failed: it must not keep the others waiting.
-        self._desk.throttle.proceed()
-        for entry in reversed(self._entries[:]):
-            if entry.phase != 'queued':
-                self._try(self._resume, entry)
+        with self._carrying:
+            queued = [e for e in self._entries if e.phase == 'queued']
+            # Backwards, each before the one that stood behind it.
+            for entry in reversed(queued):
+                self._try(self._restore, entry)
+            # Also if one failed: it must not keep the others waiting.
+            self._desk.throttle.proceed()
+            for entry in reversed(self._entries[:]):
+                if entry.phase != 'queued':
+                    self._try(self._resume, entry)
 
     def _try(self, deal: Any, entry: Any) -> bool:
         try:

@@ -120,6 +120,10 @@ class ArrivalNotConfirmed(ThrottleError):
     )
 
 
+class ArrivalNotTaken(ThrottleError):
+    msg_fmt = '%(host)s has not taken the server over'
+
+
 class ArrivedUnseen(ThrottleError):
     msg_fmt = 'the guest arrived on %(host)s while nova-compute was down'
 

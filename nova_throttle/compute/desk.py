@@ -21,6 +21,7 @@ import functools
 import threading
 from typing import Any
 
+from nova.compute import task_states
 import nova.conf
 from nova import objects
 from oslo_log import log as logging
@@ -84,6 +85,7 @@ class Desk:
     def __init__(self, manager: Any) -> None:
         self.manager = manager
         self.jobs = job_lib.Jobs()
+        self._completing: dict[str, job_lib.Job] = {}
         self.journal = journal.Journal(
             CONF.nova_throttle.journal_dir, manager.host
         )
@@ -315,14 +317,48 @@ class Desk:
 
     def complete(self, job: job_lib.Job) -> None:
         """End a migration that completed while nobody looked."""
-        self.manager._post_live_migration_update_host(
-            job.context,
-            job.instance,
-            job.dest,
-            job.block_migration,
-            job.migrate_data,
-            source_bdms=job.source_bdms,
-        )
+        uuid = job.instance.uuid
+        self._completing[uuid] = job
+        try:
+            self.manager._post_live_migration_update_host(
+                job.context,
+                job.instance,
+                job.dest,
+                job.block_migration,
+                job.migrate_data,
+                source_bdms=job.source_bdms,
+            )
+        finally:
+            del self._completing[uuid]
+
+    def check_arrival(self, instance_uuid: str) -> None:
+        """See that the destination has taken a server of ours over.
+
+        Nova up to 30 goes on if it has not: the server would stay on its
+        source, and MIGRATING, for ever.
+
+        :raises ArrivalNotTaken: if it has not; then Nova puts the server on
+            its destination in the database.
+        """
+        job = self.jobs.of_instance(instance_uuid)
+        job = job or self._completing.get(instance_uuid)
+        if job is None:
+            return
+        try:
+            found = objects.Instance.get_by_uuid(
+                job.context, job.instance.uuid
+            )
+        except Exception:
+            LOG.warning(
+                'Can not tell whether %s has taken the server over',
+                job.dest,
+                instance=job.instance,
+                exc_info=True,
+            )
+            return
+        stays = found.host == self.manager.host
+        if stays and found.task_state == task_states.MIGRATING:
+            raise exception.ArrivalNotTaken(host=job.dest)
 
     def arrive(self, job: job_lib.Job, error: Exception) -> bool:
         """Finish for Nova, which can't, what it did after the guest arrived.
@@ -361,6 +397,7 @@ class Desk:
 
 def _is_silence(error: Exception) -> bool:
     """Tell whether a host did not answer, rather than that it failed."""
-    return isinstance(
-        error, oslo_messaging.MessagingException
-    ) and not isinstance(error, oslo_messaging.RemoteError)
+    silence = (oslo_messaging.MessagingException, exception.ArrivalNotTaken)
+    return isinstance(error, silence) and not isinstance(
+        error, oslo_messaging.RemoteError
+    )

@@ -253,6 +253,13 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         if job is not None:
             self._desk.drive(job)
 
+    def _post_live_migration(
+        self, ctxt: Any, instance: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        result = super()._post_live_migration(ctxt, instance, *args, **kwargs)
+        self._desk.check_arrival(instance.uuid)
+        return result
+
     def _post_live_migration_update_host(
         self, ctxt: Any, instance: Any, *args: Any, **kwargs: Any
     ) -> Any:

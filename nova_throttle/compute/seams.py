@@ -82,7 +82,9 @@ OVERRIDDEN = (
         _cleanup_live_migrations_in_pool='self',
         _do_pre_live_migration_from_source='self context dest instance '
         'block_migration migration migrate_data source_bdms',
-        # The overrides of these two hand on whatever comes.
+        # The overrides of these three hand on whatever comes.
+        _post_live_migration='self ctxt instance dest block_migration '
+        'migrate_data source_bdms ...',
         _post_live_migration_update_host='self ctxt instance dest '
         'block_migration migrate_data source_bdms ...',
         _rollback_live_migration='self context instance dest migrate_data '

@@ -396,16 +396,19 @@ class ThrottleTestCase(
     def owners(self):
         return self.throttle.snapshot().gates['source'].owners
 
-    def _event(self, server):
-        """Return the result of the newest live-migration event."""
+    def action_events(self, server):
+        """Yield the events of each live migration, the newest first."""
         for action in self.api.get_instance_actions(server['id']):
             if action['action'] == 'live-migration':
                 details = self.api.api_get(
                     f'/servers/{server["id"]}/os-instance-actions/'
                     f'{action["request_id"]}'
                 ).body['instanceAction']
-                for event in details['events']:
-                    if event['event'] == 'compute_live_migration':
-                        return event['result']
-                return None
+                yield details['events']
+
+    def _event(self, server):
+        """Return the result of the newest live-migration event."""
+        for event in next(self.action_events(server), ()):
+            if event['event'] == 'compute_live_migration':
+                return event['result']
         return None

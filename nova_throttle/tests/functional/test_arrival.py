@@ -117,16 +117,8 @@ class SilentDestinationTestCase(ArrivalTestCase):
 
     def results(self, server, name):
         """Return the results of a server's events of a name."""
-        (action,) = (
-            action
-            for action in self.api.get_instance_actions(server['id'])
-            if action['action'] == 'live-migration'
-        )
-        details = self.api.api_get(
-            f'/servers/{server["id"]}/os-instance-actions/'
-            f'{action["request_id"]}'
-        ).body['instanceAction']
-        return [e['result'] for e in details['events'] if e['event'] == name]
+        (events,) = self.action_events(server)
+        return [e['result'] for e in events if e['event'] == name]
 
     def test_what_can_not_be_given_back_is_tried_again(self):
         self.break_rest(self.silence)

@@ -128,16 +128,8 @@ class OneComesInTestCase(DestinationTestCase):
         self.assertNotIn(name, self.events(a))
 
     def events(self, server):
-        (action,) = (
-            action
-            for action in self.api.get_instance_actions(server['id'])
-            if action['action'] == 'live-migration'
-        )
-        details = self.api.api_get(
-            f'/servers/{server["id"]}/os-instance-actions/'
-            f'{action["request_id"]}'
-        ).body['instanceAction']
-        return {event['event']: event for event in details['events']}
+        (events,) = self.action_events(server)
+        return {event['event']: event for event in events}
 
     def test_a_busy_destination_holds_up_nobody_else(self):
         a, b = self.occupy()

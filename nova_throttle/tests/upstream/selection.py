@@ -12,12 +12,15 @@
 
 """Which of Nova's tests are about live migration.
 
-Whole modules of functional tests, some of others, and those unit tests of the
-compute manager and the libvirt driver whose names say so or that test a hook
-we override.
+Whole modules of functional tests, those of other modules that speak of it,
+and those unit tests of the compute manager and the libvirt driver whose names
+say so or that test a hook we override.
 """
 
-import importlib.util
+from collections.abc import Callable
+from collections.abc import Iterator
+import importlib
+import inspect
 import pathlib
 import re
 import unittest
@@ -28,17 +31,8 @@ FUNCTIONAL = (
     'nova.tests.functional.libvirt.test_numa_live_migration',
 )
 
-# Some of a module that has others too.
-SOME = {
-    # Since 34.
-    'nova.tests.functional.test_graceful_shutdown': re.compile(
-        'live_migration|concurrent_operations'
-    ),
-    'nova.tests.functional.test_server_group': re.compile('LiveMigration'),
-    'nova.tests.functional.test_servers': re.compile('ServerLiveMigrate'),
-}
-
-REGRESSIONS = 'nova.tests.functional.regressions'
+# Below these, all tests of a module that speaks of it.
+WHOLE = (*FUNCTIONAL, 'nova.tests.functional.regressions.')
 
 UNIT = {
     'nova.tests.unit.compute.test_compute': re.compile('live_?migrat', re.I),
@@ -51,39 +45,53 @@ UNIT = {
     ),
 }
 
-_ABOUT = re.compile('live_migrate|live_migration|os-migrateLive')
+# They compare with samples in Nova's doc/, which is not installed.
+_SAMPLES = ('api_sample_tests', 'notification_sample_tests')
+
+_ABOUT = re.compile('live_?migrat|os-migrateLive', re.I)
+# What else a stop of ours bears upon, since 34.
+_STOPS = re.compile('test_graceful_shutdown.*concurrent_operations')
 
 
 def load() -> list[unittest.TestCase]:
     """Return the tests of this release, in a fixed order."""
     found = []
-    for name in (*FUNCTIONAL, *_regressions()):
-        found += _tests(name, re.compile(''))
-    for name, pattern in (*SOME.items(), *UNIT.items()):
-        if importlib.util.find_spec(name):
-            found += _tests(name, pattern)
+    for name in _functional():
+        found += _tests(name, None if name.startswith(WHOLE) else _speaks)
+    for name, pattern in UNIT.items():
+        # Behind the module: its name says it of all.
+        found += _tests(
+            name,
+            lambda test, p=pattern, n=name: p.search(test.id()[len(n) :]),
+        )
     return sorted(found, key=lambda test: test.id())
 
 
-def _regressions() -> list[str]:
-    package = importlib.import_module(REGRESSIONS)
+def _functional() -> Iterator[str]:
+    """Find the modules of functional tests that speak of live migration."""
+    package = importlib.import_module('nova.tests.functional')
     folder = pathlib.Path(next(iter(package.__path__)))
-    return [
-        f'{REGRESSIONS}.{path.stem}'
-        for path in sorted(folder.glob('test_*.py'))
-        if _ABOUT.search(path.read_text())
-    ]
+    for path in sorted(folder.rglob('test_*.py')):
+        parts = path.relative_to(folder).with_suffix('').parts
+        if parts[0] not in _SAMPLES and _ABOUT.search(path.read_text()):
+            yield '.'.join((package.__name__, *parts))
 
 
-def _tests(module: str, pattern: re.Pattern[str]) -> list[unittest.TestCase]:
-    loader = unittest.TestLoader()
-    suite = loader.loadTestsFromName(module)
-    return [
-        test
-        for test in _flat(suite)
-        # Behind the module: its name says it of all.
-        if pattern.search(test.id().removeprefix(module))
-    ]
+def _speaks(test: unittest.TestCase) -> object:
+    """Tell whether a test, by its name or in what it does, is about it."""
+    _, _, method = test.id().rpartition('.')
+    return (
+        _ABOUT.search(method)
+        or _STOPS.search(test.id())
+        or _ABOUT.search(inspect.getsource(getattr(test, method)))
+    )
+
+
+def _tests(
+    module: str, wanted: Callable[[unittest.TestCase], object] | None
+) -> list[unittest.TestCase]:
+    suite = unittest.TestLoader().loadTestsFromName(module)
+    return [test for test in _flat(suite) if wanted is None or wanted(test)]
 
 
 def _flat(suite: unittest.TestSuite) -> list[unittest.TestCase]:

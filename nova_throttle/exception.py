@@ -115,7 +115,7 @@ class Interrupted(ThrottleError):
 
 class ArrivalNotConfirmed(ThrottleError):
     msg_fmt = (
-        'the guest runs on %(host)s, whose nova-compute did not answer: '
+        'the guest runs on %(host)s, but Nova could not finish the rest: '
         '%(error)s'
     )
 

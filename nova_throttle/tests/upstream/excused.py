@@ -86,6 +86,13 @@ EXCUSES = (
     Excuse(f'{_COMPUTE}.test_live_migration_works_correctly', EXACT_EVENT),
     Excuse(f'{_MIGRATION}.test_live_migration_submit_failed', NOVAS_POOL),
     Excuse(
+        f'{_MIGRATION}.test_failure_in_task_submit_cleans_up_tracked_task',
+        NOVAS_POOL,
+        since=34,
+    ),
+    Excuse(f'{_MIGRATION}.test_max_concurrent_live_limited', NO_DATA),
+    Excuse(f'{_MIGRATION}.test_max_concurrent_live_unlimited', NO_DATA),
+    Excuse(
         f'{_MIGRATION}.test_live_migration_tracks_task_for_shutdown',
         NO_DATA,
         since=34,

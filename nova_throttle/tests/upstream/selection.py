@@ -37,7 +37,8 @@ WHOLE = (*FUNCTIONAL, 'nova.tests.functional.regressions.')
 UNIT = {
     'nova.tests.unit.compute.test_compute': re.compile('live_?migrat', re.I),
     'nova.tests.unit.compute.test_compute_mgr': re.compile(
-        'live_?migrat|cleanup_host|graceful_shutdown|init_host|test_reset_',
+        'live_?migrat|max_concurrent_live|task_submit|cleanup_host|'
+        'graceful_shutdown|init_host|test_reset_',
         re.I,
     ),
     'nova.tests.unit.virt.libvirt.test_driver': re.compile(

@@ -334,7 +334,7 @@ class Desk:
     def check_arrival(self, instance_uuid: str) -> None:
         """See that the destination has taken a server of ours over.
 
-        Nova up to 30 goes on if it has not: the server would stay on its
+        Nova up to 29 goes on if it has not: the server would stay on its
         source, and MIGRATING, for ever.
 
         :raises ArrivalNotTaken: if it has not; then Nova puts the server on

@@ -174,7 +174,7 @@ class FailedArrivalTestCase(ArrivalTestCase):
         self.migrate(self.server)
         self.wait_status(self.server, 'error', 'completed')
         if self.status(self.server) == 'completed':
-            # Nova up to 30 notes it in the log only.
+            # Nova up to 29 notes it in the log only.
             self.assert_moved(self.server)
             return
         found = self._wait_for_state_change(self.server, 'ERROR')

@@ -81,7 +81,7 @@ EXCUSES = (
         'test_post_live_migration_keystone_fails',
         LEFT_MIGRATING,
         since=29,
-        until=30,
+        until=29,
     ),
     Excuse(
         f'{_LIBVIRT}.test_live_migration.ManagerCleanupHostCancelsQueued'

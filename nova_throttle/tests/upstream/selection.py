@@ -17,7 +17,6 @@ and those unit tests of the compute manager and the libvirt driver whose names
 say so or that test a hook we override.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterator
 import importlib
 import inspect
@@ -58,13 +57,15 @@ def load() -> list[unittest.TestCase]:
     """Return the tests of this release, in a fixed order."""
     found = []
     for name in _functional():
-        found += _tests(name, None if name.startswith(WHOLE) else _speaks)
+        whole = name.startswith(WHOLE)
+        found += [test for test in _tests(name) if whole or _speaks(test)]
     for name, pattern in UNIT.items():
         # Behind the module: its name says it of all.
-        found += _tests(
-            name,
-            lambda test, p=pattern, n=name: p.search(test.id()[len(n) :]),
-        )
+        found += [
+            test
+            for test in _tests(name)
+            if pattern.search(test.id().removeprefix(name))
+        ]
     return sorted(found, key=lambda test: test.id())
 
 
@@ -88,11 +89,8 @@ def _speaks(test: unittest.TestCase) -> object:
     )
 
 
-def _tests(
-    module: str, wanted: Callable[[unittest.TestCase], object] | None
-) -> list[unittest.TestCase]:
-    suite = unittest.TestLoader().loadTestsFromName(module)
-    return [test for test in _flat(suite) if wanted is None or wanted(test)]
+def _tests(module: str) -> list[unittest.TestCase]:
+    return _flat(unittest.TestLoader().loadTestsFromName(module))
 
 
 def _flat(suite: unittest.TestSuite) -> list[unittest.TestCase]:

@@ -29,10 +29,12 @@ from nova_throttle.admission import limiter
 from nova_throttle.admission import queue
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.admission import standstill
 from nova_throttle.admission import view
 from nova_throttle import exception
 
 Request = request_lib.Request
+Standstill = standstill.Standstill
 
 
 class Controller:
@@ -73,15 +75,14 @@ class Controller:
         self._clock = clock
         self._queue = queue.WaitQueue(patience, by_arrival)
         self._running: dict[str, Request] = {}
-        self._closed = False
-        self._held = False
+        self._standstill: set[Standstill] = set()
         self._lock = threading.Lock()
         self._thread = threading.local()
         self._consents = consents or consent_lib.Consents()
         self._consents.bind(self, self._lock)
 
     def __repr__(self) -> str:
-        state = 'closed' if self._closed else 'open'
+        state = 'closed' if self.closed else 'open'
         return (
             f'<Controller {state}: {len(self._running)} in progress, '
             f'{len(self._queue)} queued, {list(self._gates.values())}>'
@@ -90,7 +91,7 @@ class Controller:
     @property
     def closed(self) -> bool:
         """Whether stopping has begun."""
-        return self._closed
+        return Standstill.STOPPING in self._standstill
 
     def submit(self, request: Request) -> None:
         """Accept a request: it starts when all its gates have room.
@@ -189,7 +190,7 @@ class Controller:
         """
         with self._lock:
             waiting = self._queue.get(migration_uuid)
-            if waiting is None or self._closed or self._held or not valid():
+            if waiting is None or self._standstill or not valid():
                 return False
             if not self._queue.may_start(waiting, self._room):
                 if keep:
@@ -226,22 +227,17 @@ class Controller:
             admitted = self._admit()
         self._launch(admitted)
 
-    def close(self) -> None:
-        """Start nothing and accept nothing from now on."""
+    def halt(self, reason: Standstill) -> None:
+        """Start nothing until this reason is taken; twice is harmless."""
         with self._lock:
-            self._closed = True
+            self._standstill.add(reason)
             self.revoke(self._consents.retreat())
         self._consents.flush()
 
-    def hold(self) -> None:
-        """Accept, also after close(), but start nothing until proceed()."""
+    def resume(self, reason: Standstill) -> None:
+        """Take a reason; what waits starts if there is no other."""
         with self._lock:
-            self._closed, self._held = False, True
-
-    def proceed(self) -> None:
-        """End a hold; what was closed meanwhile stays closed."""
-        with self._lock:
-            self._held = False
+            self._standstill.discard(reason)
             admitted = self._admit()
         self._launch(admitted)
 
@@ -268,8 +264,7 @@ class Controller:
                 reserved=self._queue.reservations(self._room),
                 queued=list(self._queue),
                 consents=self._consents.waits(),
-                closed=self._closed,
-                held=self._held,
+                standstill=frozenset(self._standstill),
                 now=self._clock(),
             )
         return view.snapshot(look)
@@ -287,7 +282,7 @@ class Controller:
             self._queue.consent(uuid, False)
 
     def _check(self, request: Request) -> None:
-        if self._closed:
+        if self.closed:
             raise exception.AdmissionClosed(
                 migration_uuid=request.migration_uuid
             )
@@ -324,13 +319,13 @@ class Controller:
 
     def _free(self, gates: tuple[str, ...]) -> float:
         """Tell how many requests could start, if their host consents."""
-        if self._closed or self._held:
+        if self._standstill:
             return 0
         free = min((self._room(gate) for gate in gates), default=math.inf)
         if free <= 0:
             return 0
         kept = self._queue.reservations(self._room)
-        return free - max(len(kept.get(gate, ())) for gate in gates)
+        return free - max((len(kept.get(g, ())) for g in gates), default=0)
 
     def _refresh(self) -> None:
         self._consents.refresh(
@@ -350,7 +345,7 @@ class Controller:
         Only one: what is admitted has to be started, so a row of them could
         not be stopped any more.
         """
-        while not (self._closed or self._held):
+        while not self._standstill:
             request = self._queue.next(self._room)
             if request is None:
                 break

@@ -26,6 +26,9 @@ from nova_throttle.admission import controller
 from nova_throttle.admission import incoming as incoming_lib
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.admission import standstill
+
+Standstill = standstill.Standstill
 
 
 class HostController(controller.Controller):
@@ -34,8 +37,8 @@ class HostController(controller.Controller):
     :param gates: see the controller.
     :param start: see the controller.
     :param consents: see the controller.
-    :param incoming: the gate of what comes to this host. It is held until
-        whoever knows the facts lets it proceed.
+    :param incoming: the gate of what comes to this host. It stands
+        still until whoever knows the facts has counted what comes.
     """
 
     def __init__(
@@ -56,15 +59,19 @@ class HostController(controller.Controller):
         else:
             super().resize(gate, limit)
 
-    def close(self) -> None:
-        """Start nothing and accept nothing from now on, on either side."""
-        super().close()
-        self._incoming.close()
+    def halt(self, reason: Standstill) -> None:
+        """Start nothing on each side that a reason is about."""
+        if reason in standstill.OUTGOING:
+            super().halt(reason)
+        if reason in standstill.INCOMING:
+            self._incoming.halt(reason)
 
-    def hold(self) -> None:
-        """Accept but start nothing until told to, on either side."""
-        super().hold()
-        self._incoming.hold()
+    def resume(self, reason: Standstill) -> None:
+        """Take a reason on each side that it is about."""
+        if reason in standstill.OUTGOING:
+            super().resume(reason)
+        if reason in standstill.INCOMING:
+            self._incoming.resume(reason)
 
     def gate(self, name: str) -> snapshot_lib.GateState:
         """Return what is true of one gate; see the controller."""

@@ -30,11 +30,14 @@ from nova_throttle.admission import guest as guest_lib
 from nova_throttle.admission import peer as peer_lib
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.admission import standstill
+from nova_throttle.admission import view
 from nova_throttle.admission import wire
 
 GATE = peer_lib.GATE
 
 Standing = wire.Standing
+Standstill = standstill.Standstill
 
 # Before the first message of a source: its life and serial.
 _NEVER = (0, -1)
@@ -48,7 +51,7 @@ _READY = (Standing.READY, Standing.INSISTS)
 class Incoming:
     """The gate of one host for live migrations that come to it.
 
-    It gives no slot before proceed() is called.
+    It gives no slot before what comes to the host is counted.
 
     :param host: this host.
     :param incarnation: greater than that of this host's last life.
@@ -75,8 +78,8 @@ class Incoming:
         self._gate = controller.Controller(
             {GATE: limit}, self._offer, by_arrival=True
         )
-        self._gate.hold()
-        self.held = True
+        self._gate.halt(Standstill.COUNTING)
+        self._standstill = {Standstill.COUNTING}
         # Sources that a message is due for.
         self._due: set[str] = set()
         # Who waits, with their places, if that is known.
@@ -88,24 +91,20 @@ class Incoming:
 
     # The gate
 
-    def proceed(self) -> None:
-        """Begin to give slots."""
-        with self._change():
-            self.held = False
+    @property
+    def counts(self) -> bool:
+        """Whether what comes to the host is still to be counted."""
+        return Standstill.COUNTING in self._standstill
 
-    def close(self) -> None:
-        """Give no slot from now on."""
+    def halt(self, reason: Standstill) -> None:
+        """Give no slot until this reason is taken."""
         with self._change():
-            self._gate.close()
+            self._standstill.add(reason)
 
-    def hold(self) -> None:
-        """Give no slot until proceed(), also after close()."""
+    def resume(self, reason: Standstill) -> None:
+        """Take a reason; slots are given if there is no other."""
         with self._change():
-            self.held = True
-            self._gate.hold()
-            for guest in self._guests.values():
-                if guest.request is None:
-                    self._settle(guest)
+            self._standstill.discard(reason)
 
     def resize(self, limit: int) -> None:
         """Change the number of slots, at once.
@@ -172,7 +171,7 @@ class Incoming:
                     for g in own
                     if g.item.migration_uuid in places
                 ),
-                standstill=self._standstill(),
+                standstill=self._why_still(),
             )
 
     # Facts
@@ -277,13 +276,12 @@ class Incoming:
         """
         with self._lock:
             before = self._news()
-            if not self._gate.closed:
-                self._gate.hold()
+            self._gate.halt(Standstill.COUNTING)
             try:
                 yield
             finally:
-                if not self.held:
-                    self._gate.proceed()
+                if not self._standstill:
+                    self._gate.resume(Standstill.COUNTING)
                 self._line = None
             self._due.update(self._interested(before, self._news()))
             due, self._due = self._due - {answered}, set()
@@ -297,7 +295,7 @@ class Incoming:
         gate = self._gate.gate(GATE)
         offered = [self._guests[uuid].offered for uuid in gate.owners]
         return (
-            (self._standstill(), gate.limit),
+            (self._why_still(), gate.limit),
             (gate.owners, offered, self._quitters),
         )
 
@@ -337,10 +335,9 @@ class Incoming:
             }
         return self._line
 
-    def _standstill(self) -> str:
-        if self._gate.closed:
-            return snapshot_lib.WaitReason.STOPPING.value
-        return snapshot_lib.WaitReason.STARTING.value if self.held else ''
+    def _why_still(self) -> str:
+        reason = view.wait_reason(self._standstill)
+        return reason.value if reason else ''
 
     @staticmethod
     def _is_doubtful(guest: guest_lib.Guest, active: bool) -> bool:
@@ -397,10 +394,7 @@ class Incoming:
 
     def _line_up(self, guest: guest_lib.Guest) -> None:
         guest.request = self._request(guest.item, guest.source)
-        if self._gate.closed:
-            guest.request = None
-        else:
-            self._gate.submit(guest.request)
+        self._gate.submit(guest.request)
 
     def _own(self, guest: guest_lib.Guest) -> None:
         self._release(guest)

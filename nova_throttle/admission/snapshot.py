@@ -29,6 +29,7 @@ class WaitReason(str, enum.Enum):
     SILENT = 'destination does not answer'
     RESERVED = 'turn reserved for another'
     STARTING = 'service starts'
+    PAUSED = 'admission is paused'
     STOPPING = 'service stops'
 
 

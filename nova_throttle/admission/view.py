@@ -12,14 +12,26 @@
 
 """How a snapshot is made of what was seen under the lock."""
 
+from collections.abc import Collection
 from collections.abc import Mapping
 import dataclasses
 import types
 
 from nova_throttle.admission import queue
 from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.admission import standstill as standstill_lib
+
+Standstill = standstill_lib.Standstill
 
 _ASKING = snapshot_lib.WaitReason.ASKING
+
+# What is said of a standstill: the first reason that there is.
+_SAID = {
+    Standstill.STOPPING: snapshot_lib.WaitReason.STOPPING,
+    Standstill.STARTING: snapshot_lib.WaitReason.STARTING,
+    Standstill.COUNTING: snapshot_lib.WaitReason.STARTING,
+    Standstill.PAUSED: snapshot_lib.WaitReason.PAUSED,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +48,7 @@ class Look:
     reserved: queue.Reservations
     queued: list[queue.Waiting]
     consents: Mapping[str, snapshot_lib.Wait]
-    closed: bool
-    held: bool
+    standstill: frozenset[Standstill]
     now: float
 
 
@@ -57,17 +68,26 @@ def snapshot(look: Look) -> snapshot_lib.Snapshot:
         for position, waiting in enumerate(look.queued, 1)
     )
     return snapshot_lib.Snapshot(
-        types.MappingProxyType(dict(look.gates)), entries, look.closed
+        types.MappingProxyType(dict(look.gates)),
+        entries,
+        Standstill.STOPPING in look.standstill,
     )
 
 
 def _stands_still(look: Look) -> tuple[snapshot_lib.Wait, ...]:
     """Say why nothing at all starts, if so."""
-    if look.closed:
-        return (snapshot_lib.Wait(snapshot_lib.WaitReason.STOPPING),)
-    if look.held:
-        return (snapshot_lib.Wait(snapshot_lib.WaitReason.STARTING),)
-    return ()
+    reason = wait_reason(look.standstill)
+    return (snapshot_lib.Wait(reason),) if reason else ()
+
+
+def wait_reason(
+    standstill: Collection[Standstill],
+) -> snapshot_lib.WaitReason | None:
+    """Return what to say of a standstill; None if there is none."""
+    for reason, said in _SAID.items():
+        if reason in standstill:
+            return said
+    return None
 
 
 def _waits(

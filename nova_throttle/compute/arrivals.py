@@ -27,6 +27,7 @@ from nova import objects
 from oslo_log import log as logging
 
 from nova_throttle.admission import guest
+from nova_throttle.admission import standstill
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import peers as peers_lib
@@ -56,7 +57,7 @@ class Arrivals:
         self._attempts = 0
 
     def look(self, context: Any) -> None:
-        """Compare the gate with the records; open it if it is held."""
+        """Compare the gate with the records; open it if it is not counted."""
         # Before the records are read: what comes later is not over.
         known = self._gate.guests()
         facts = self._facts(context)
@@ -72,7 +73,7 @@ class Arrivals:
         ]
         self._free_what_is_over(context, known, facts)
         doubtful = self._gate.reconcile(facts, down)
-        if self._gate.held:
+        if self._gate.counts:
             self._open_gate(sorted({f.source for f in facts} - down))
         else:
             for source in doubtful:
@@ -151,7 +152,7 @@ class Arrivals:
         answers = [self._ask_source(source) for source in sources]
         if all(answers) or self._attempts >= ATTEMPTS:
             self._attempts = 0
-            self._gate.proceed()
+            self._gate.resume(standstill.Standstill.COUNTING)
 
     def _ask_source(self, source: str) -> bool:
         """Ask a source for all it has.

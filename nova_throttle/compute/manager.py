@@ -25,6 +25,7 @@ import nova.conf
 from oslo_log import log as logging
 
 from nova_throttle.admission import controller
+from nova_throttle.admission import standstill
 from nova_throttle.compute import abort
 from nova_throttle.compute import arrivals
 from nova_throttle.compute import chores
@@ -96,7 +97,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def _before_stop(self) -> None:
         """Start nothing from now on."""
-        self.throttle.close()
+        self.throttle.halt(standstill.Standstill.STOPPING)
 
     def cleanup_host(self) -> None:
         """End."""
@@ -127,7 +128,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         # Without a journal that was read, nobody knows what is left over.
         if self._desk.journal.durable:
             self._recovery.find_leftovers(context)
-        return self._desk.peers.incoming.held
+        return self._desk.peers.incoming.counts
 
     # A live migration that comes to this host
 

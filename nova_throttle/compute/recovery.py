@@ -28,6 +28,7 @@ from nova import objects
 from oslo_log import log as logging
 
 from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import standstill
 from nova_throttle.compute import compat
 from nova_throttle.compute import credentials
 from nova_throttle.compute import desk as desk_lib
@@ -39,6 +40,8 @@ from nova_throttle import exception
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
+
+Standstill = standstill.Standstill
 
 # What a migration is that somebody will begin, or has begun to prepare.
 _LEFT_OVER = ('queued', 'preparing')
@@ -70,7 +73,10 @@ class Recovery:
 
     def begin(self) -> None:
         """Take what was in progress as owners, before anything starts."""
-        self._desk.throttle.hold()
+        for reason in (Standstill.STARTING, Standstill.COUNTING):
+            self._desk.throttle.halt(reason)
+        # A manager that was stopped may start again.
+        self._desk.throttle.resume(Standstill.STOPPING)
         known = self._desk.jobs.of_migration
         self._entries = [
             entry
@@ -84,7 +90,7 @@ class Recovery:
     def open_if_nothing_is_left(self) -> None:
         """Let requests start at once where there is no queue to restore."""
         if not self._entries:
-            self._desk.throttle.proceed()
+            self._desk.throttle.resume(Standstill.STARTING)
 
     def will_deal_with(self, instance_uuid: str) -> bool:
         """Tell whether an instance in migration is ours to mend."""
@@ -101,7 +107,7 @@ class Recovery:
             for entry in reversed(queued):
                 self._try(self._restore, entry)
             # Also if one failed: it must not keep the others waiting.
-            self._desk.throttle.proceed()
+            self._desk.throttle.resume(Standstill.STARTING)
             for entry in reversed(self._entries[:]):
                 if entry.phase != 'queued':
                     self._try(self._resume, entry)

@@ -62,7 +62,8 @@ class Wait(mirror.Mirror[core.Wait]):
 
     # Version 1.0: Initial version
     # Version 1.1: Added host and place, and the reasons of a destination
-    VERSION = '1.1'
+    # Version 1.2: Added the reason of a pause
+    VERSION = '1.2'
     CORE = core.Wait
     SHAPES = {
         'reason': mirror.word(core.WaitReason),
@@ -90,6 +91,9 @@ class Wait(mirror.Mirror[core.Wait]):
             primitive.pop('place', None)
             if primitive.get('reason') in _NEW_REASONS:
                 primitive['reason'] = core.WaitReason.GATE_FULL.value
+        paused = primitive.get('reason') == core.WaitReason.PAUSED.value
+        if paused and base.is_before(target_version, '1.2'):
+            primitive['reason'] = core.WaitReason.STARTING.value
 
 
 @base.ThrottleVersionedObjectRegistry.register

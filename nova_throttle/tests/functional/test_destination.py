@@ -17,6 +17,7 @@ from nova import context as nova_context
 import oslo_messaging as messaging
 
 from nova_throttle.admission import peer
+from nova_throttle.admission import standstill
 from nova_throttle import overrides
 from nova_throttle import rpcapi
 from nova_throttle.tests.functional import test_recovery
@@ -175,7 +176,9 @@ class OneComesInTestCase(DestinationTestCase):
         self.settle()
         (wait,) = self.entry(b, 'src2').waits_for
         self.assertEqual('service stops', wait.reason.value)
-        self.computes['dest'].manager.throttle.hold()
+        self.computes['dest'].manager.throttle.resume(
+            standstill.Standstill.STOPPING
+        )
         self.look('dest')
         self.guests.release(b)
         self.assert_all_moved(b)

@@ -18,6 +18,7 @@ from nova.cmd import manage
 from nova import context as nova_context
 from nova import objects
 
+from nova_throttle.admission import standstill
 from nova_throttle import exception
 from nova_throttle.tests.functional import base
 
@@ -46,7 +47,7 @@ class RestartTestCase(base.ThrottleTestCase):
         dead = self.computes.pop('src')
         self.compute_rp_uuids.pop('src')
         desk = dead.manager._desk
-        desk.throttle.close()
+        desk.throttle.halt(standstill.Standstill.STOPPING)
         for job in list(desk.jobs._by_migration.values()):
             job._on_over = lambda job: None
             for thread in threading.enumerate():
@@ -287,7 +288,7 @@ class LeftoverTestCase(RestartTestCase):
         self.migrate(b)
         self.guests.release(a)
         uuid = self.migration(b).uuid
-        self.src.manager._desk.throttle.close()
+        self.src.manager._desk.throttle.halt(standstill.Standstill.STOPPING)
         self.wait_for(lambda: self.owners() == ())
         self.src.manager._desk.journal.remove(uuid)
         self.kill()

@@ -19,6 +19,7 @@ import fixtures
 from nova import context as nova_context
 from oslo_utils import uuidutils
 
+from nova_throttle.admission import standstill
 from nova_throttle.compute import compat
 from nova_throttle.tests.functional import base
 
@@ -81,7 +82,7 @@ class StopTestCase(base.ThrottleTestCase):
 
     def test_a_request_that_comes_too_late_is_refused(self):
         (a,) = self.boot(1)
-        self.throttle.close()
+        self.throttle.halt(standstill.Standstill.STOPPING)
         self.api.post_server_action(
             a['id'],
             {'os-migrateLive': {'host': 'dest', 'block_migration': 'auto'}},

@@ -13,6 +13,7 @@
 """One life of the destination's half, driven as its adapter drives it."""
 
 from nova_throttle.admission import incoming as incoming_lib
+from nova_throttle.admission import standstill
 from nova_throttle.tests.sim import bus as bus_lib
 
 # How long the database takes to be read, and a failed report to be repeated.
@@ -100,9 +101,9 @@ class Destination:
         self._report(name, done)
 
     def _proceed(self):
-        if not self._awaited and self.incoming.held:
+        if not self._awaited and self.incoming.counts:
             self._world.touch(self.host)
-            self.incoming.proceed()
+            self.incoming.resume(standstill.Standstill.COUNTING)
 
     def _report(self, name, then):
         def done(outcome, ask):

@@ -12,6 +12,10 @@
 
 """What goes wrong while requests come, and that it ends."""
 
+from nova_throttle.admission import standstill
+
+Standstill = standstill.Standstill
+
 
 class Faults:
     """Plans the faults of a scenario on its world."""
@@ -122,9 +126,9 @@ class Faults:
             half, incoming = host.source.throttle, None
         else:
             half = incoming = host.destination.incoming
-        if incoming is not None and incoming.held:
+        if incoming is not None and incoming.counts:
             return
-        half.close()
+        half.halt(Standstill.PAUSED)
         self._world.loop.note('closed', host.name, half is incoming)
         later = self._random.uniform(1, 60)
         self._world.loop.after(later, self._go_on, host, host.life, half)
@@ -133,5 +137,4 @@ class Faults:
         if host.life == life:
             self._world.touch(host)
             self._world.loop.note('goes on', host.name)
-            half.hold()
-            half.proceed()
+            half.resume(Standstill.PAUSED)

@@ -57,7 +57,8 @@ class Referee:
         self.starts[migration.basis] += 1
         if host.source is None:
             return
-        self._expect('R9', not host.source.throttle.closed, migration)
+        still = host.source.throttle._standstill
+        self._expect('R9', not still, migration)
         leaving = self._world.leaving[host.name].values()
         leaving = [m for m in leaving if m.basis != 'plain']
         self._limit(host.outgoing_limit, len(leaving) + 1, migration)
@@ -128,7 +129,7 @@ class Referee:
         limit = max(limits) if all(limits) else 0
         self._limit(limit, len(coming) + 1, migration)
         destination = host.destination
-        if destination is not None and not destination.incoming.held:
+        if destination is not None and not destination.incoming.counts:
             guest = destination.incoming._guests.get(migration.uuid)
             owns = guest is not None and guest.owns
             migration.kept = owns and guest.offer().keep
@@ -147,7 +148,7 @@ class Referee:
     def _check_destination(self, host):
         """What is in progress here owns a slot here: R1 to R3 and R5."""
         incoming = host.destination.incoming
-        if incoming.held:
+        if incoming.counts:
             return
         guests = incoming._guests
         for migration in self._world.coming_to[host.name].values():
@@ -161,7 +162,7 @@ class Referee:
                 queued = self._world.migrations[uuid].status == 'queued'
                 offered = guests[uuid].offered
                 self._expect('R2 destination', offered or not queued, uuid)
-        if not incoming._gate.closed and not _is_full(gate):
+        if not incoming._standstill and not _is_full(gate):
             idle = [g for g in guests.values() if _is_in_line(g)]
             self._expect('R5 idle slot', not idle, idle)
 

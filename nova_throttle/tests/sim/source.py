@@ -15,6 +15,7 @@
 from nova_throttle.admission import controller
 from nova_throttle.admission import outgoing as outgoing_lib
 from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import standstill
 from nova_throttle.tests.sim import bus as bus_lib
 
 GATE = 'source'
@@ -52,7 +53,7 @@ class Source:
             consents=self.outgoing,
             clock=host.world.loop.clock,
         )
-        self.throttle.hold()
+        self.throttle.halt(standstill.Standstill.STARTING)
 
     @property
     def is_alive(self):
@@ -68,7 +69,7 @@ class Source:
                 self._settle(migration)
             else:
                 self.throttle.submit(make_request(migration))
-        self.throttle.proceed()
+        self.throttle.resume(standstill.Standstill.STARTING)
 
     def submit(self, migration):
         """Accept a migration."""

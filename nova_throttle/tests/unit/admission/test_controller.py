@@ -26,8 +26,11 @@ import weakref
 
 from nova_throttle.admission import controller
 from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.admission import standstill
 from nova_throttle import exception
 from nova_throttle.tests.unit.admission import base
+
+Standstill = standstill.Standstill
 
 
 class CancelledJustBefore(futures.Future):
@@ -466,7 +469,7 @@ class CloseTestCase(base.CoreTestCase):
         self.make_controller(source=1)
         self.submit('a', 'source')
         self.waiting = self.submit('b', 'source')
-        self.throttle.close()
+        self.throttle.halt(Standstill.STOPPING)
 
     def test_nothing_is_accepted(self):
         error = self.assertRaises(
@@ -487,13 +490,12 @@ class CloseTestCase(base.CoreTestCase):
         self.assertEqual(['a'], self.started)
 
     def test_twice(self):
-        self.throttle.close()
+        self.throttle.halt(Standstill.STOPPING)
         self.assertTrue(self.throttle.closed)
 
     def test_open_starts_what_waits(self):
         self.throttle.finish('a')
-        self.throttle.hold()
-        self.throttle.proceed()
+        self.throttle.resume(Standstill.STOPPING)
         self.assertFalse(self.throttle.closed)
         self.assertEqual(['a', 'b'], self.started)
         self.submit('c', 'source')
@@ -711,7 +713,7 @@ class SnapshotTestCase(base.CoreTestCase):
         self.make_controller(source=1)
         self.submit('a', 'source')
         self.submit('b', 'source')
-        self.throttle.close()
+        self.throttle.halt(Standstill.STOPPING)
         snapshot = self.throttle.snapshot()
         self.assertTrue(snapshot.closed)
         self.assertEqual(
@@ -739,5 +741,5 @@ class SnapshotTestCase(base.CoreTestCase):
             '[<Limiter source: 1 of 1>]>',
             repr(self.throttle),
         )
-        self.throttle.close()
+        self.throttle.halt(Standstill.STOPPING)
         self.assertIn('closed', repr(self.throttle))

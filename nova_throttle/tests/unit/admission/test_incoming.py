@@ -16,7 +16,10 @@ import testtools
 
 from nova_throttle.admission import guest
 from nova_throttle.admission import incoming
+from nova_throttle.admission import standstill
 from nova_throttle.admission import wire
+
+Standstill = standstill.Standstill
 
 READY = wire.Standing.READY
 WAITS = wire.Standing.WAITS
@@ -32,7 +35,7 @@ class IncomingTestCase(testtools.TestCase):
         super().setUp()
         self.posted = []
         self.gate = self.make(1)
-        self.gate.proceed()
+        self.gate.resume(Standstill.COUNTING)
 
     def make(self, limit, incarnation=5):
         return incoming.Incoming('d', incarnation, limit, self.posted.append)
@@ -187,24 +190,22 @@ class IncomingTestCase(testtools.TestCase):
         self.hear(1, complete=True, m1=WAITS)
         self.assert_gate(waiting=('m1',))
 
-    def test_nothing_is_given_before_proceed(self):
+    def test_nothing_is_given_before_all_is_counted(self):
         self.gate = self.make(1)
         self.gate.reconcile([self.fact('m1')])
         self.hear(1, complete=True, m2=READY)
         self.assert_gate(owners=('m1',), waiting=('m2',))
         self.assertEqual('service starts', self.gate.compose('s').standstill)
-        self.gate.proceed()
+        self.gate.resume(Standstill.COUNTING)
         self.gate.free('m1')
         self.assert_gate(offered=('m2',))
 
-    def test_nothing_is_given_after_close(self):
+    def test_nothing_is_given_while_the_service_stops(self):
         self.hear(1, m1=READY, m2=READY)
-        self.gate.close()
+        self.gate.halt(Standstill.STOPPING)
         self.hear(2, m1=GONE, m3=READY)
         self.assert_gate(waiting=('m2', 'm3'))
-        self.gate.hold()
-        self.assert_gate(waiting=('m2', 'm3'))
-        self.gate.proceed()
+        self.gate.resume(Standstill.STOPPING)
         self.assert_gate(offered=('m2',), waiting=('m3',))
 
     def test_resized_up_and_down(self):

@@ -17,8 +17,11 @@ import dataclasses
 from nova_throttle.admission import controller
 from nova_throttle.admission import outgoing
 from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import standstill
 from nova_throttle.admission import wire
 from nova_throttle.tests.unit.admission import base
+
+Standstill = standstill.Standstill
 
 READY = wire.Standing.READY
 WAITS = wire.Standing.WAITS
@@ -188,20 +191,19 @@ class OutgoingTestCase(base.CoreTestCase):
     def test_kept_slot_is_given_back_at_the_close(self):
         self.insisting()
         self.tell('m1', keep=True)
-        self.throttle.close()
+        self.throttle.halt(Standstill.STOPPING)
         self.assertEqual({'m1': WAITS}, self.said())
 
     def test_kept_slot_is_declined_while_held(self):
         self.insisting()
-        self.throttle.hold()
+        self.throttle.halt(Standstill.PAUSED)
         self.tell('m1', keep=True)
         self.assertEqual({'m1': WAITS}, self.said())
 
     def test_insists_again_after_close_and_proceed(self):
         self.insisting()
-        self.throttle.close()
-        self.throttle.hold()
-        self.throttle.proceed()
+        self.throttle.halt(Standstill.STOPPING)
+        self.throttle.resume(Standstill.STOPPING)
         self.throttle.finish('busy')
         self.migrate('busy2', 'free')
         self.said('free')
@@ -274,6 +276,15 @@ class OutgoingTestCase(base.CoreTestCase):
         self.out.report('d', 8)
         self.tell('m1')
         self.assertEqual([], self.started)
+
+    def test_a_request_without_gates_of_this_host(self):
+        """It raised ValueError."""
+        self.throttle.submit(
+            request_lib.Request('m1', 'i-m1', 'd', (), consent='d')
+        )
+        self.assertEqual({'m1': READY}, self.said())
+        self.tell('m1')
+        self.assertEqual(['m1'], self.started)
 
     def test_busy_destination_is_passed_over(self):
         self.migrate('m1', 'full')

@@ -39,8 +39,11 @@ from hypothesis import strategies as st
 
 from nova_throttle.admission import controller
 from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.admission import standstill
 from nova_throttle import exception
 from nova_throttle.tests.unit.admission import base
+
+Standstill = standstill.Standstill
 
 GATES = ('x', 'y', 'z')
 NOTHING, FAIL, FINISH, CLOSE, SUBMIT, CANCEL = range(6)
@@ -186,7 +189,7 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
             assert self.throttle.finish(item.name)
         elif item.on_start == CLOSE:
             self.stopping = True
-            self.throttle.close()
+            self.throttle.halt(Standstill.STOPPING)
         elif item.on_start == SUBMIT and not self.stopping:
             self.throttle.submit(self._child(item).request)
         elif item.on_start == CANCEL:
@@ -323,14 +326,13 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
         # Not often, or little else happens.
         if pick % 8 == 0:
             self.stopping = self.model.closed = True
-            self.throttle.close()
+            self.throttle.halt(Standstill.STOPPING)
 
     @stateful.precondition(lambda self: self.stopping)
     @stateful.rule()
     def open(self):
         self.stopping = self.model.closed = False
-        self.throttle.hold()
-        self.throttle.proceed()
+        self.throttle.resume(Standstill.STOPPING)
         self._run_model()
 
     @stateful.precondition(lambda self: self.stopping)

@@ -14,6 +14,7 @@
 
 from concurrent import futures
 
+from nova_throttle.admission import standstill
 from nova_throttle import exception
 from nova_throttle.tests.unit.admission import base
 
@@ -113,7 +114,9 @@ class RegressionTestCase(base.CoreTestCase):
     def test_close_stops_a_row_of_starts(self):
         """All that fitted were admitted first, and then started."""
         self.make_controller(source=1)
-        self.on_start['c'] = lambda request: self.throttle.close()
+        self.on_start['c'] = lambda request: self.throttle.halt(
+            standstill.Standstill.STOPPING
+        )
         for name in 'abcdef':
             self.submit(name, 'source')
         self.throttle.resize('source', 0)

@@ -14,15 +14,97 @@
 
 import testtools
 
+from nova_throttle.admission import consent
+from nova_throttle.admission import host
+from nova_throttle.admission import incoming
+from nova_throttle.admission import standstill
 from nova_throttle import exception
 from nova_throttle.tests.unit.admission import base
+
+
+Standstill = standstill.Standstill
+
+
+class StandstillTestCase(base.CoreTestCase):
+    """Each reason has its owner; taking one undoes no other."""
+
+    def setUp(self):
+        super().setUp()
+        self.make_controller(source=1)
+
+    def test_a_pause_that_ends_does_not_undo_a_stop(self):
+        self.throttle.halt(Standstill.STOPPING)
+        self.throttle.halt(Standstill.PAUSED)
+        self.throttle.resume(Standstill.PAUSED)
+        self.assertTrue(self.throttle.closed)
+        with testtools.ExpectedException(exception.AdmissionClosed):
+            self.submit('a', 'source')
+
+    def test_nothing_starts_while_one_reason_is_left(self):
+        for reason in (Standstill.STARTING, Standstill.PAUSED):
+            self.throttle.halt(reason)
+        self.submit('a', 'source')
+        self.throttle.resume(Standstill.STARTING)
+        self.assertEqual([], self.started)
+        (entry,) = self.throttle.snapshot().queue
+        self.assertEqual('admission is paused', str(entry.waits_for[0]))
+        self.throttle.resume(Standstill.PAUSED)
+        self.assertEqual(['a'], self.started)
+
+    def test_a_reason_that_is_put_twice_is_taken_once(self):
+        for _ in range(2):
+            self.throttle.halt(Standstill.PAUSED)
+        self.throttle.resume(Standstill.PAUSED)
+        self.submit('a', 'source')
+        self.assertEqual(['a'], self.started)
+
+    def test_a_service_that_stopped_may_start_again(self):
+        self.throttle.halt(Standstill.STOPPING)
+        self.throttle.resume(Standstill.STOPPING)
+        self.submit('a', 'source')
+        self.assertEqual(['a'], self.started)
+
+
+class BothSidesTestCase(testtools.TestCase):
+    """What is about one side of a host leaves the other alone."""
+
+    def setUp(self):
+        super().setUp()
+        self.incoming = incoming.Incoming('d', 1, 1, id)
+        self.throttle = host.HostController(
+            {'source': 1},
+            id,
+            consents=consent.Consents(),
+            incoming=self.incoming,
+        )
+        self.throttle.resume(Standstill.COUNTING)
+
+    def assert_gives(self, gives):
+        self.assertEqual(gives, not self.incoming.compose('s').standstill)
+
+    def test_what_holds_both_sides_opens_both(self):
+        self.throttle.halt(Standstill.PAUSED)
+        self.assert_gives(False)
+        self.throttle.resume(Standstill.PAUSED)
+        self.assert_gives(True)
+
+    def test_what_comes_is_not_counted_because_the_queue_is_restored(self):
+        self.throttle.halt(Standstill.STARTING)
+        self.throttle.halt(Standstill.COUNTING)
+        self.throttle.resume(Standstill.STARTING)
+        self.assert_gives(False)
+
+    def test_a_stop_is_about_both(self):
+        self.throttle.halt(Standstill.STOPPING)
+        self.assert_gives(False)
+        self.assertTrue(self.throttle.closed)
 
 
 class HoldTestCase(base.CoreTestCase):
     def setUp(self):
         super().setUp()
         self.make_controller(source=1)
-        self.throttle.hold()
+        self.throttle.halt(Standstill.STARTING)
 
     def test_accepts_and_starts_nothing(self):
         self.submit('a', 'source')
@@ -30,42 +112,27 @@ class HoldTestCase(base.CoreTestCase):
         (entry,) = self.throttle.snapshot().queue
         self.assertEqual('service starts', str(entry.waits_for[0]))
 
-    def test_open_starts_what_waits(self):
+    def test_resuming_starts_what_waits(self):
         self.submit('a', 'source')
-        self.throttle.hold()
-        self.throttle.proceed()
+        self.throttle.resume(Standstill.STARTING)
         self.assertEqual(['a'], self.started)
-
-    def test_proceed_starts_what_waits(self):
-        self.submit('a', 'source')
-        self.throttle.proceed()
-        self.assertEqual(['a'], self.started)
-
-    def test_proceed_does_not_open_what_was_closed_meanwhile(self):
-        self.submit('a', 'source')
-        self.throttle.close()
-        self.throttle.proceed()
-        self.assertEqual([], self.started)
-        self.assertTrue(self.throttle.closed)
 
     def test_what_is_restored_goes_before_what_came_meanwhile(self):
         self.submit('new', 'source')
         for name in ('second', 'first'):
             self.throttle.resubmit(base.make_request(name, 'source'))
-        self.throttle.hold()
-        self.throttle.proceed()
+        self.throttle.resume(Standstill.STARTING)
         self.assertEqual(['first'], self.started)
         self.assertEqual(['second', 'new'], self.queued())
 
     def test_cancelling_works_meanwhile(self):
         request = self.submit('a', 'source')
         self.assertTrue(request.ticket.cancel())
-        self.throttle.hold()
-        self.throttle.proceed()
+        self.throttle.resume(Standstill.STARTING)
         self.assert_idle()
 
     def test_a_closed_throttle_keeps_what_is_restored(self):
-        self.throttle.close()
+        self.throttle.halt(Standstill.STOPPING)
         self.throttle.resubmit(base.make_request('a', 'source'))
         self.assertEqual(['a'], self.queued())
         self.assertEqual([], self.started)

@@ -27,8 +27,11 @@ import sys
 import threading
 
 from nova_throttle.admission import controller
+from nova_throttle.admission import standstill
 from nova_throttle import exception
 from nova_throttle.tests.unit.admission import base
+
+Standstill = standstill.Standstill
 
 # The largest limits in force.
 GATES = {'source': 3, 'x': 2, 'y': 1}
@@ -180,7 +183,7 @@ class HammerTestCase(base.CoreTestCase):
     def test_close_ends_all_starts(self):
         def close():
             self.assertTrue(self.ledger.busy.wait(base.PATIENCE))
-            self.throttle.close()
+            self.throttle.halt(Standstill.STOPPING)
             # Whoever was admitted before is an owner or has started.
             gates = self.throttle.snapshot().gates.values()
             admitted.update(*(gate.owners for gate in gates))
@@ -325,9 +328,8 @@ class LockTestCase(base.CoreTestCase):
             exception.DuplicateRequest, self._submit, 'e', self._foreign
         )
         self._submit('f', self._foreign)
-        self.throttle.close()
-        self.throttle.hold()
-        self.throttle.proceed()
+        self.throttle.halt(Standstill.STOPPING)
+        self.throttle.resume(Standstill.STOPPING)
         self.throttle.resize('source', 2)
         self.throttle.snapshot()
         self.throttle.waiting()

@@ -26,6 +26,7 @@ import testtools
 from nova_throttle.admission import consent
 from nova_throttle.admission import host as host_lib
 from nova_throttle.admission import incoming as incoming_lib
+from nova_throttle.admission import standstill
 from nova_throttle.admission import wire
 from nova_throttle.compute import spill
 from nova_throttle import conf as throttle_conf
@@ -41,7 +42,7 @@ class SpillTestCase(testtools.TestCase):
             config_fixture.Config(nova_conf.CONF)
         ).config
         self.incoming = incoming_lib.Incoming('dest', 1, 1, post=id)
-        self.incoming.proceed()
+        self.incoming.resume(standstill.Standstill.COUNTING)
         self.throttle = host_lib.HostController(
             {'source': 1},
             start=id,

@@ -44,7 +44,7 @@ HASHES = {
     'QueueEntry': '1.0-74ddfe0c75b0eb144886ef1f8baf5bb0',
     'Snapshot': '1.0-71b002de3929ad2a76048dda5b4eb5bc',
     agreement.Tell.obj_name(): '1.0-8fe6b762fdb406ffa71db500c737c4ef',
-    'Wait': '1.1-945d4b1de6625f94a53d74cfcfff9de7',
+    'Wait': '1.2-7d4d47f4f1d99fd909d0f9baaab099a0',
 }
 
 # An older reader refuses any other.

@@ -244,7 +244,8 @@ class Controller:
     def waiting(self) -> tuple[Request, ...]:
         """Return the queued requests in their order."""
         with self._lock:
-            return tuple(w.request for w in self._queue)
+            waiting = self._queue.all()
+        return tuple(w.request for w in queue.in_order(waiting))
 
     def gate(self, name: str) -> snapshot_lib.GateState:
         """Return what is true of one gate, without a look at the queue.
@@ -262,7 +263,7 @@ class Controller:
             look = view.Look(
                 gates={name: self._state(name) for name in self._gates},
                 reserved=self._queue.reservations(self._room),
-                queued=list(self._queue),
+                queued=self._queue.all(),
                 consents=self._consents.waits(),
                 standstill=frozenset(self._standstill),
                 now=self._clock(),

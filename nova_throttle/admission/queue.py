@@ -19,7 +19,7 @@ until that is given.
 """
 
 from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Iterable
 import dataclasses
 import heapq
 import itertools
@@ -56,6 +56,12 @@ class Waiting:
         if self.consented:
             return self.request.gates
         return (*self.request.gates, _CONSENT_OF + self.request.consent)
+
+
+def in_order(some: Iterable[Waiting]) -> list[Waiting]:
+    """Sort requests that wait, the next first; needs no lock."""
+    # By key: a dataclass makes two tuples for each comparison.
+    return sorted(some, key=_ORDER)
 
 
 # How many slots of a gate are free, by its name.
@@ -127,9 +133,9 @@ class WaitQueue:
         """Return a request that waits, by its migration UUID."""
         return self._waiting.get(migration_uuid)
 
-    def __iter__(self) -> Iterator[Waiting]:
-        """Iterate over all that wait, in their order."""
-        return iter(sorted(self._waiting.values()))
+    def all(self) -> list[Waiting]:
+        """Return all that wait, in no order: see in_order()."""
+        return list(self._waiting.values())
 
     def add(
         self, request: request_lib.Request, now: float, first: bool = False
@@ -239,8 +245,7 @@ class WaitQueue:
 
     def _heads(self) -> list[Waiting]:
         heads = (lane.head() for lane in self._lanes.values())
-        # By key: a dataclass makes two tuples for each comparison.
-        return sorted(filter(None, heads), key=_ORDER)
+        return in_order(filter(None, heads))
 
     def _credit(self, passed: list[Waiting], gates: tuple[str, ...]) -> None:
         for waiting in passed:

@@ -39,7 +39,7 @@ class Look:
     """What a controller saw of itself at one instant.
 
     :param reserved: for whom slots are kept, by gate.
-    :param queued: all that wait, in their order.
+    :param queued: all that wait, in no order.
     :param consents: what each request waits for at another host.
     :param now: seconds, monotonic.
     """
@@ -65,7 +65,7 @@ def snapshot(look: Look) -> snapshot_lib.Snapshot:
             seconds_waited=look.now - waiting.since,
             waits_for=stands_still or _waits(waiting, look),
         )
-        for position, waiting in enumerate(look.queued, 1)
+        for position, waiting in enumerate(queue.in_order(look.queued), 1)
     )
     return snapshot_lib.Snapshot(
         types.MappingProxyType(dict(look.gates)),

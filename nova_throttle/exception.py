@@ -44,6 +44,16 @@ class DuplicateRequest(ThrottleError):
     msg_fmt = 'live migration %(migration_uuid)s is already known'
 
 
+class NotInProgress(ThrottleError):
+    msg_fmt = (
+        'live migration %(migration_uuid)s owns no slot, or waits already'
+    )
+
+
+class NoFurtherStage(ThrottleError):
+    msg_fmt = 'live migration %(migration_uuid)s is in its last stage'
+
+
 class UnknownGate(ThrottleError):
     msg_fmt = 'there is no gate named %(gate)s'
 

@@ -28,7 +28,7 @@ from oslo_log import log as logging
 import oslo_messaging as messaging
 
 from nova_throttle.admission import controller
-from nova_throttle.admission import wire
+from nova_throttle.agreement import messages
 from nova_throttle import exception
 from nova_throttle.objects import agreement
 from nova_throttle.objects import base as objects_base
@@ -41,9 +41,9 @@ _Object = TypeVar('_Object', bound=objects_base.ThrottleObject)
 NAMESPACE = 'nova_throttle'
 TOPIC = 'compute'
 
-# 1.0: get_snapshot, set_limit
-# 1.1: ask, tell, report
-VERSION = '1.1'
+# 2.0: get_snapshot, set_limit, ask, tell, report. What two hosts tell each
+#   other names the gate. A host that speaks 1.x is one without the product.
+VERSION = '2.0'
 
 # Seconds that a host may take to answer another: it does so at once.
 PEER_TIMEOUT = 30.0
@@ -65,11 +65,11 @@ class Manager(Protocol):
 class Peers(Protocol):
     """What the endpoint needs of the agreement with other hosts."""
 
-    def hear(self, ask: wire.Ask) -> wire.Tell | None: ...
+    def hear(self, ask: messages.Ask) -> messages.Tell | None: ...
 
-    def receive(self, tell: wire.Tell) -> None: ...
+    def receive(self, tell: messages.Tell) -> None: ...
 
-    def report(self, destination: str, incarnation: int) -> wire.Ask: ...
+    def report(self, destination: str, incarnation: int) -> messages.Ask: ...
 
 
 class ThrottleEndpoint:
@@ -217,7 +217,7 @@ class ThrottleAPI:
     """
 
     def __init__(
-        self, host: str, timeout: float | None = None, version: str = '1.0'
+        self, host: str, timeout: float | None = None, version: str = '2.0'
     ) -> None:
         self._line = _Line(host, version, timeout)
 
@@ -252,13 +252,15 @@ class PeerAPI:
     ``nova.rpc`` must be initialised when a method is called.
     """
 
-    def ask(self, ctxt: Any, host: str, value: wire.Ask) -> wire.Tell | None:
+    def ask(
+        self, ctxt: Any, host: str, value: messages.Ask
+    ) -> messages.Tell | None:
         """Tell a destination of requests for it.
 
         :returns: its answer; None if none was wanted.
         :raises ThrottleError: if it refused, or did not answer.
         """
-        line = _Line(host, '1.1', PEER_TIMEOUT)
+        line = _Line(host, '2.0', PEER_TIMEOUT)
         ask = objects_base.to_primitive(agreement.Ask.from_core(value))
         if not value.wants_answer:
             line.cast(ctxt, 'ask', ask=ask)
@@ -266,22 +268,22 @@ class PeerAPI:
         answer = line.call(ctxt, 'ask', ask=ask)
         return _read(agreement.Tell, answer).to_core()
 
-    def tell(self, ctxt: Any, host: str, value: wire.Tell) -> None:
+    def tell(self, ctxt: Any, host: str, value: messages.Tell) -> None:
         """Tell a source of slots for it; nobody answers.
 
         :raises ThrottleError: if it can't be sent.
         """
         tell = objects_base.to_primitive(agreement.Tell.from_core(value))
-        _Line(host, '1.1').cast(ctxt, 'tell', tell=tell)
+        _Line(host, '2.0').cast(ctxt, 'tell', tell=tell)
 
     def report(
         self, ctxt: Any, host: str, destination: str, incarnation: int
-    ) -> wire.Ask:
+    ) -> messages.Ask:
         """Ask a source for all that it has for a destination.
 
         :raises ThrottleError: if it refused, or did not answer.
         """
-        line = _Line(host, '1.1', PEER_TIMEOUT)
+        line = _Line(host, '2.0', PEER_TIMEOUT)
         answer = line.call(
             ctxt, 'report', destination=destination, incarnation=incarnation
         )

@@ -13,9 +13,9 @@
 """Who is next.
 
 The order is (priority, arrival). A request whose own gates are full is
-passed over, but only so often: then its turn is reserved, so that nobody
-waits for ever. A request that needs another host's consent is nobody's next
-until that is given.
+passed over, but only so often: then its turn is reserved, so that nothing
+waits for ever. One that lacks a slot elsewhere, or is deferred, is never
+next; it keeps its position.
 """
 
 from collections.abc import Callable
@@ -26,36 +26,71 @@ import itertools
 import operator
 
 from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import snapshot as snapshot_lib
 
 # How often a request may be overtaken at one of its gates before its turn
 # is reserved. Small: a reservation costs little (see _reserve).
 PATIENCE = 8
 
-# Starts no gate's name.
-_CONSENT_OF = '\0'
-
 _ORDER = operator.attrgetter('priority', 'sequence')
+
+# What requests need that stand in one lane.
+_Key = tuple[request_lib.Needs, bool]
 
 
 @dataclasses.dataclass(order=True, slots=True)
 class Waiting:
-    """A request that waits, with its place in the order."""
+    """A request that waits for a stage, with its position in the order."""
 
     priority: int
     sequence: int
     request: request_lib.Request = dataclasses.field(compare=False)
+    needs: request_lib.Needs = dataclasses.field(compare=False)
+    ticket: request_lib.Ticket = dataclasses.field(compare=False)
     since: float = dataclasses.field(compare=False)
     overtaken: int = dataclasses.field(default=0, compare=False)
-    gone: bool = dataclasses.field(default=False, compare=False)
-    # Whether it needs no consent of another host, or has it.
-    consented: bool = dataclasses.field(default=True, compare=False)
+    # The lane that it stands in.
+    at: object = dataclasses.field(default=None, compare=False, repr=False)
+    # Why it may not start whatever is free; None if it may.
+    deferred: snapshot_lib.WaitReason | None = dataclasses.field(
+        default=None, compare=False
+    )
+    # Gates kept elsewhere that it has no slot of. See asking.py for this
+    # and all below.
+    missing: tuple[request_lib.RemoteGate, ...] = dataclasses.field(
+        default=(), compare=False
+    )
+    waived: frozenset[request_lib.RemoteGate] = dataclasses.field(
+        default=frozenset(), compare=False
+    )
+    asks: bool = dataclasses.field(default=False, compare=False)
+    insists: bool = dataclasses.field(default=False, compare=False)
+    refuser: request_lib.RemoteGate | None = dataclasses.field(
+        default=None, compare=False
+    )
+    said: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
     @property
-    def lane(self) -> tuple[str, ...]:
+    def uuid(self) -> str:
+        """The migration UUID."""
+        return self.request.migration_uuid
+
+    @property
+    def eligible(self) -> bool:
+        """Whether only gates of this host can keep it from starting."""
+        return not self.missing and not self.deferred
+
+    @property
+    def lacking(self) -> tuple[request_lib.RemoteGate, ...]:
+        """Gates kept elsewhere that it has no slot of, needed or not."""
+        return (*self.missing, *self.waived)
+
+    @property
+    def lane(self) -> _Key:
         """What it needs: those that need the same stand in one lane."""
-        if self.consented:
-            return self.request.gates
-        return (*self.request.gates, _CONSENT_OF + self.request.consent)
+        if self.missing:
+            return self.needs, bool(self.deferred)
+        return request_lib.Needs(self.needs.gates), bool(self.deferred)
 
 
 def in_order(some: Iterable[Waiting]) -> list[Waiting]:
@@ -74,27 +109,33 @@ class _Lane:
     """Requests that need the same gates: only the first can be next."""
 
     def __init__(self) -> None:
-        self._heap: list[Waiting] = []
-        self._gone = 0
+        self._heap: list[tuple[int, int, Waiting]] = []
+        self._count = 0
 
     def add(self, waiting: Waiting) -> None:
-        heapq.heappush(self._heap, waiting)
+        waiting.at = self
+        self._count += 1
+        # One that has come back is there twice, which does no harm.
+        item = (waiting.priority, waiting.sequence, waiting)
+        heapq.heappush(self._heap, item)
 
     def discard(self, waiting: Waiting) -> None:
-        waiting.gone = True
-        self._gone += 1
-        # A heap can't drop from its middle: forget in bulk, so that what
-        # left can't pile up behind a head that waits long.
-        if self._gone * 2 > len(self._heap):
-            self._heap = [w for w in self._heap if not w.gone]
+        waiting.at = None
+        self._count -= 1
+        # A heap cannot drop from its middle: forget in bulk, so that what
+        # left cannot pile up behind a head that waits long.
+        if len(self._heap) > 2 * self._count:
+            here = {i[:2]: i for i in self._heap if i[2].at is self}
+            self._heap = list(here.values())
             heapq.heapify(self._heap)
-            self._gone = 0
 
     def head(self) -> Waiting | None:
-        while self._heap and self._heap[0].gone:
+        while self._heap:
+            waiting = self._heap[0][2]
+            if waiting.at is self:
+                return waiting
             heapq.heappop(self._heap)
-            self._gone -= 1
-        return self._heap[0] if self._heap else None
+        return None
 
 
 class WaitQueue:
@@ -107,120 +148,95 @@ class WaitQueue:
 
     :param patience: how often a request may be overtaken before its turn
         is reserved.
-    :param by_arrival: the order is that of the requests' own arrival, not
-        the one in which they are added.
     """
 
-    def __init__(
-        self, patience: int = PATIENCE, by_arrival: bool = False
-    ) -> None:
+    def __init__(self, patience: int = PATIENCE) -> None:
         self._patience = patience
-        self._by_arrival = by_arrival
         self._sequence = itertools.count()
         self._sequence_before = itertools.count(-1, -1)
-        self._lanes: dict[tuple[str, ...], _Lane] = {}
-        self._waiting: dict[str, Waiting] = {}
+        self._lanes: dict[_Key, _Lane] = {}
+        self._waiting: dict[str, tuple[Waiting, _Key]] = {}
         # Whose patience has come to its end since this was emptied.
         self._impatient: list[Waiting] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def __contains__(self, migration_uuid: str) -> bool:
-        return migration_uuid in self._waiting
-
     def get(self, migration_uuid: str) -> Waiting | None:
         """Return a request that waits, by its migration UUID."""
-        return self._waiting.get(migration_uuid)
+        found = self._waiting.get(migration_uuid)
+        return found[0] if found else None
 
     def all(self) -> list[Waiting]:
         """Return all that wait, in no order: see in_order()."""
-        return list(self._waiting.values())
+        return [waiting for waiting, _ in self._waiting.values()]
 
     def add(
-        self, request: request_lib.Request, now: float, first: bool = False
+        self,
+        request: request_lib.Request,
+        needs: request_lib.Needs,
+        ticket: request_lib.Ticket,
+        now: float,
+        first: bool = False,
     ) -> Waiting:
         """Put a request behind, or before, all others of its priority.
 
-        One that needs a consent waits for it until consent() is called.
+        One that needs slots elsewhere waits for them until place() is called
+        after they are not missing any more.
 
         :param request: the request; its migration UUID must be new here.
+        :param needs: what it waits for.
+        :param ticket: of this stage.
         :param now: seconds on the caller's monotonic clock.
         :param first: put it before all others.
-        :returns: its place in the order.
+        :returns: its position in the order.
         """
-        if self._by_arrival:
-            place = request.arrival
-        else:
-            place = next(self._sequence_before if first else self._sequence)
+        sequence = next(self._sequence_before if first else self._sequence)
         waiting = Waiting(
             request.priority,
-            place,
+            sequence,
             request,
+            needs,
+            ticket,
             now,
-            consented=not request.consent,
+            missing=needs.remote,
         )
-        self._line_up(waiting)
+        self._enter_lane(waiting)
         return waiting
 
-    def consent(self, migration_uuid: str, given: bool = True) -> None:
-        """Note that a request has another host's consent, or lost it."""
-        waiting = self._waiting.get(migration_uuid)
-        if waiting is not None and waiting.consented is not given:
+    def place(self, waiting: Waiting) -> None:
+        """Note that what a request lacks has changed, or may have."""
+        if self._waiting[waiting.uuid][1] != waiting.lane:
             self._leave_lane(waiting)
-            # Another item: its old one is still somewhere in the lane.
-            self._line_up(
-                dataclasses.replace(waiting, gone=False, consented=given)
-            )
+            self._enter_lane(waiting)
 
-    def _line_up(self, waiting: Waiting) -> None:
-        self._waiting[waiting.request.migration_uuid] = waiting
-        lane = self._lanes.get(waiting.lane)
-        if lane is None:
-            lane = self._lanes[waiting.lane] = _Lane()
-        lane.add(waiting)
-
-    def _leave_lane(self, waiting: Waiting) -> None:
-        self._lanes[waiting.lane].discard(waiting)
-        if self._lanes[waiting.lane].head() is None:
-            del self._lanes[waiting.lane]
-
-    def remove(self, request: request_lib.Request) -> bool:
-        """Take a request out.
-
-        :param request: the very object: its migration UUID may have come
-            again, in another request.
-        :returns: whether it waited here.
-        """
-        waiting = self._waiting.get(request.migration_uuid)
-        if waiting is None or waiting.request is not request:
-            return False
-        del self._waiting[request.migration_uuid]
+    def remove(self, waiting: Waiting) -> None:
+        """Take a request out."""
         self._leave_lane(waiting)
-        return True
+        del self._waiting[waiting.uuid]
 
-    def next(self, room: Room) -> request_lib.Request | None:
+    def next(self, room: Room) -> Waiting | None:
         """Find the first request whose gates all have room.
 
-        The request stays in the queue. Whoever it overtakes at a gate is
+        The request stays in the queue. Whatever it overtakes at a gate is
         credited with it.
 
-        :returns: the request, or None if nobody can start now.
+        :returns: the request, or None if none can start now.
         """
         reserved: Reservations = {}
         passed: list[Waiting] = []
         for waiting in self._heads():
-            if waiting.consented and _fits(waiting, room, reserved):
-                self._credit(passed, waiting.request.gates)
-                return waiting.request
+            if waiting.eligible and _fits(waiting, room, reserved):
+                self._credit_all(passed, waiting.needs.gates)
+                return waiting
             passed.append(waiting)
             self._reserve(waiting, room, reserved)
         return None
 
     def may_start(self, waiting: Waiting, room: Room) -> bool:
-        """Tell whether a request could start if it had its consent.
+        """Tell whether a request could start if it lacked nothing elsewhere.
 
-        If so, whoever stands before it is credited: it is about to.
+        If so, whatever stands before it is credited: it is about to.
         """
         reserved: Reservations = {}
         passed = [head for head in self._heads() if head < waiting]
@@ -228,11 +244,18 @@ class WaitQueue:
             self._reserve(head, room, reserved)
         if not _fits(waiting, room, reserved):
             return False
-        self._credit(passed, waiting.request.gates)
+        self._credit_all(passed, waiting.needs.gates)
         return True
 
+    def credit(self, waiting: Waiting) -> None:
+        """Note that a request was passed over."""
+        waiting.overtaken += 1
+        # Each time: what it has elsewhere may have been lost since the last.
+        if waiting.overtaken >= self._patience:
+            self._impatient.append(waiting)
+
     def take_impatient(self) -> list[Waiting]:
-        """Return who now gets its turn reserved, each once."""
+        """Return those that now get their turn reserved, each once."""
         impatient, self._impatient = self._impatient, []
         return impatient
 
@@ -243,17 +266,32 @@ class WaitQueue:
             self._reserve(waiting, room, reserved)
         return reserved
 
+    def _enter_lane(self, waiting: Waiting) -> None:
+        key = waiting.lane
+        self._waiting[waiting.uuid] = waiting, key
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = _Lane()
+        lane.add(waiting)
+
+    def _leave_lane(self, waiting: Waiting) -> None:
+        key = self._waiting[waiting.uuid][1]
+        lane = self._lanes[key]
+        lane.discard(waiting)
+        if lane.head() is None:
+            del self._lanes[key]
+
     def _heads(self) -> list[Waiting]:
         heads = (lane.head() for lane in self._lanes.values())
         return in_order(filter(None, heads))
 
-    def _credit(self, passed: list[Waiting], gates: tuple[str, ...]) -> None:
+    def _credit_all(
+        self, passed: list[Waiting], gates: tuple[str, ...]
+    ) -> None:
+        used = set(gates)
         for waiting in passed:
-            if not set(gates).isdisjoint(waiting.request.gates):
-                waiting.overtaken += 1
-                # Each time: its consent may have been lost since the last.
-                if waiting.overtaken >= self._patience:
-                    self._impatient.append(waiting)
+            if not used.isdisjoint(waiting.needs.gates):
+                self.credit(waiting)
 
     def _reserve(
         self, waiting: Waiting, room: Room, reserved: Reservations
@@ -263,11 +301,11 @@ class WaitQueue:
         One gate after the other: a slot of the next is kept only once the
         one before it has a slot to spare. So a request for a destination
         that stays busy does not idle a slot of its source meanwhile. The
-        scarcest of all is the consent of another host.
+        scarcest of all are gates that are kept elsewhere.
         """
-        if waiting.overtaken < self._patience or not waiting.consented:
+        if waiting.overtaken < self._patience or not waiting.eligible:
             return
-        for gate in waiting.request.gates:
+        for gate in waiting.needs.gates:
             spare = _is_free(gate, room, reserved)
             reserved.setdefault(gate, []).append(waiting)
             if not spare:
@@ -276,8 +314,11 @@ class WaitQueue:
 
 def _fits(waiting: Waiting, room: Room, reserved: Reservations) -> bool:
     """Tell whether all gates of a request have a slot for it."""
-    gates = waiting.request.gates
-    return all(_is_free(gate, room, reserved) for gate in gates)
+    # Not all(): this is where a long queue spends its time.
+    for gate in waiting.needs.gates:  # noqa: SIM110
+        if not _is_free(gate, room, reserved):
+            return False
+    return True
 
 
 def _is_free(gate: str, room: Room, reserved: Reservations) -> bool:

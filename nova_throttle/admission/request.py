@@ -12,14 +12,41 @@
 
 """What waits: one live migration that was asked of this host.
 
-A request never changes. Its identity is the migration UUID, and its ticket
-is the one thing a caller needs to cancel it.
+A request never changes. Its identity is the migration UUID; what it needs is
+said stage by stage, and its ticket is all a caller needs to cancel it.
 """
 
 from concurrent import futures
 import dataclasses
+from typing import NamedTuple
 
 DEFAULT_PRIORITY = 0
+
+Ticket = futures.Future[None]
+
+
+class RemoteGate(NamedTuple):
+    """A gate that is kept elsewhere.
+
+    :param name: what it limits; one party keeps all gates of a name.
+    :param host: whose gate of this name it is.
+    """
+
+    name: str
+    host: str
+
+
+class Needs(NamedTuple):
+    """What a request needs to enter one stage: all of it, or it waits.
+
+    :param gates: names of gates of this host, the scarcest first: a turn is
+        reserved in this order (see the queue).
+    :param remote: gates that are kept elsewhere, in an order of their names
+        that is the same for all requests of all hosts.
+    """
+
+    gates: tuple[str, ...]
+    remote: tuple[RemoteGate, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -29,39 +56,39 @@ class Request:
     :param migration_uuid: identifies the request; the owner of its slots.
     :param instance_uuid: the instance that migrates.
     :param destination: the host it migrates to.
-    :param gates: names of the gates that it needs a slot of, the scarcest
-        first: a turn is reserved in this order (see the queue).
+    :param needs: what it needs for each stage, in their order.
     :param priority: smaller starts earlier.
-    :param arrival: its place among the requests of all hosts, smaller is
-        earlier; a destination serves in this order.
-    :param consent: the host whose gate it also needs a slot of, if any.
-    :param ticket: pending while the request waits, running from admission
-        until its slots are released. ``ticket.cancel()`` returning True
-        means that the request never starts.
+    :param arrival: its position among the requests of all hosts, smaller is
+        earlier; other hosts serve in this order.
+    :param ticket: of the first stage. It is pending while the request waits,
+        and running from admission until the slots are given back.
+        ``ticket.cancel()`` returning True means that it never starts.
     """
 
     migration_uuid: str
     instance_uuid: str
     destination: str
-    gates: tuple[str, ...]
+    needs: tuple[Needs, ...]
     priority: int = DEFAULT_PRIORITY
     arrival: int = 0
-    consent: str = ''
-    ticket: 'futures.Future[None]' = dataclasses.field(
+    ticket: Ticket = dataclasses.field(
         default_factory=futures.Future, repr=False
     )
 
     def __post_init__(self) -> None:
         # A gate that is named twice is still one slot.
-        object.__setattr__(self, 'gates', tuple(dict.fromkeys(self.gates)))
+        unique = tuple(
+            Needs(tuple(dict.fromkeys(n.gates)), n.remote) for n in self.needs
+        )
+        object.__setattr__(self, 'needs', unique)
 
 
-def is_used(ticket: 'futures.Future[None]') -> bool:
+def is_used(ticket: Ticket) -> bool:
     """Tell whether a request with this ticket has been admitted."""
     return ticket.running() or (ticket.done() and not ticket.cancelled())
 
 
-def wake_waiters(ticket: 'futures.Future[None]') -> None:
+def wake_waiters(ticket: Ticket) -> None:
     """Tell who waits for a set of futures that this one was cancelled."""
     # It may be told once only, and this is how to see whether it was.
     if ticket not in futures.wait([ticket], timeout=0).done:

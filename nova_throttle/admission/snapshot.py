@@ -58,13 +58,13 @@ class GateState:
 class Wait:
     """What a queued request waits for.
 
-    :param reason: why it can't start now.
+    :param reason: why it cannot start now.
     :param gate: the gate in question; empty when none is at fault.
     :param limit: slots of that gate; 0 is unlimited.
     :param owners: migration UUIDs in progress there.
     :param host: whose gate it is, if not this host's.
-    :param place: its place among all that wait there, 1 is next; 0 if that
-        is not known.
+    :param position: its position among all that wait there, 1 is next; 0
+        if that is not known.
     """
 
     reason: WaitReason
@@ -72,7 +72,7 @@ class Wait:
     limit: int = 0
     owners: tuple[str, ...] = ()
     host: str = ''
-    place: int = 0
+    position: int = 0
 
     def __str__(self) -> str:
         if not self.gate:
@@ -81,10 +81,10 @@ class Wait:
         if self.reason in _UNKNOWN:
             return f'{self.reason.value}: {name}'
         limit = self.limit or 'unlimited'
-        place = f', place {self.place} in its line' if self.place else ''
+        position = f', position {self.position}' if self.position else ''
         return (
             f'{self.reason.value}: {name} '
-            f'({len(self.owners)} of {limit} in progress{place})'
+            f'({len(self.owners)} of {limit} in progress{position})'
         )
 
 

@@ -50,7 +50,7 @@ class Waits(base.Column):
                 'owners': list(wait.owners),
                 # An older release does not know these.
                 'host': wait.host if 'host' in wait else '',
-                'place': wait.place if 'place' in wait else 0,
+                'position': wait.position if 'position' in wait else 0,
             }
             for wait in self._value
         ]
@@ -60,7 +60,7 @@ class QueueList(base.HostCommand):
     """List the live migrations that wait on a host, the next one first.
 
     What one waits for is a gate, of this host or of its destination, which
-    is named then; with the place in the line of all that wait there.
+    is named then; with the position among all that wait there.
     """
 
     def take_action(

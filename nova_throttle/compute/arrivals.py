@@ -26,8 +26,9 @@ from nova import exception as nova_exception
 from nova import objects
 from oslo_log import log as logging
 
-from nova_throttle.admission import guest
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import ledger
+from nova_throttle.agreement import messages
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import peers as peers_lib
@@ -59,7 +60,7 @@ class Arrivals:
     def look(self, context: Any) -> None:
         """Compare the gate with the records; open it if it is not counted."""
         # Before the records are read: what comes later is not over.
-        known = self._gate.guests()
+        known = list(self._gate.migrations())
         facts = self._facts(context)
         down = {
             source
@@ -95,10 +96,10 @@ class Arrivals:
             )
             return
         for fact in facts:
-            if fact.active:
+            if fact.gates:
                 self._gate.arrives(fact)
 
-    def _facts(self, context: Any, **only: str) -> list[guest.Fact]:
+    def _facts(self, context: Any, **only: str) -> list[ledger.Fact]:
         found = objects.MigrationList.get_by_filters(
             context,
             {
@@ -109,21 +110,21 @@ class Arrivals:
             },
         )
         return [
-            guest.Fact(
+            ledger.Fact(
                 migration.uuid,
                 migration.instance_uuid,
                 migration.source_compute,
-                migration.status in _ACTIVE,
+                _gates(migration.status),
             )
             for migration in found
             if migration.dest_compute == self._manager.host
         ]
 
-    def _sources(self, facts: list[guest.Fact]) -> set[str]:
-        known = map(self._gate.source_of, self._gate.guests())
-        return {fact.source for fact in facts}.union(known) - {''}
+    def _sources(self, facts: list[ledger.Fact]) -> set[str]:
+        known = self._gate.migrations().values()
+        return {fact.source for fact in facts}.union(known)
 
-    def _arrives(self, context: Any, fact: guest.Fact) -> bool:
+    def _arrives(self, context: Any, fact: ledger.Fact) -> bool:
         """Tell whether a migration of a dead source still comes."""
         try:
             instance = objects.Instance.get_by_uuid(
@@ -133,10 +134,10 @@ class Arrivals:
         except nova_exception.InstanceNotFound:
             return False
         # Until the whole guest is here, it does not run here.
-        return fact.active and info.state != power_state.RUNNING
+        return bool(fact.gates) and info.state != power_state.RUNNING
 
     def _free_what_is_over(
-        self, context: Any, known: list[str], facts: list[guest.Fact]
+        self, context: Any, known: list[str], facts: list[ledger.Fact]
     ) -> None:
         open_records = {fact.migration_uuid for fact in facts}
         for uuid in known:
@@ -173,6 +174,11 @@ class Arrivals:
             return False
         self._gate.hear(ask, reported=True)
         return True
+
+
+def _gates(status: str) -> tuple[str, ...]:
+    """Return the gates that a migration of this status has a slot of."""
+    return (messages.DESTINATION,) if status in _ACTIVE else ()
 
 
 def _is_over(context: Any, migration_uuid: str) -> bool:

@@ -27,10 +27,9 @@ from nova import objects
 from oslo_log import log as logging
 import oslo_messaging
 
-from nova_throttle.admission import host
-from nova_throttle.admission import peer
+from nova_throttle.admission import effects
 from nova_throttle.admission import request as request_lib
-from nova_throttle.admission import wire
+from nova_throttle.agreement import messages
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import credentials
@@ -49,7 +48,10 @@ LOG = logging.getLogger(__name__)
 
 # The gates of what leaves this host, and of what comes to it.
 SOURCE = 'source'
-DESTINATION = peer.GATE
+DESTINATION = messages.DESTINATION
+
+# The stages of a live migration: from its admission to its end, so far.
+IN_PROGRESS = 'in progress'
 
 
 def make_request(
@@ -61,17 +63,17 @@ def make_request(
 ) -> request_lib.Request:
     """Make what the core knows of a live migration of this host.
 
-    The id of its record, one sequence in all of a cell, is its place among
+    The id of its record, one sequence in all of a cell, is its position among
     the requests of all hosts.
     """
+    gate = request_lib.RemoteGate(DESTINATION, dest)
     return request_lib.Request(
         migration_uuid=migration_uuid,
         instance_uuid=instance_uuid,
         destination=dest,
-        gates=(SOURCE,),
+        needs=(request_lib.Needs((SOURCE,), (gate,)),),
         priority=priority,
         arrival=migration_id,
-        consent=dest,
     )
 
 
@@ -90,14 +92,13 @@ class Desk:
             CONF.nova_throttle.journal_dir, manager.host
         )
         self.peers = peers.Peers(
-            manager.host, self._note_asked, self._note_change
-        )
-        self.throttle = host.HostController(
-            {SOURCE: CONF.max_concurrent_live_migrations},
+            manager.host,
+            {IN_PROGRESS: {SOURCE: CONF.max_concurrent_live_migrations}},
             self._start,
-            consents=self.peers.outgoing,
-            incoming=self.peers.incoming,
+            self._note_asked,
+            self._note_change,
         )
+        self.throttle = self.peers.throttle
         self.reasons = reasons.Reasons(
             manager.host, self.jobs, self.throttle.snapshot
         )
@@ -156,8 +157,9 @@ class Desk:
             job.request.ticket,
         )
 
-    def _start(self, request: request_lib.Request) -> None:
+    def _start(self, grant: effects.Grant) -> None:
         """Start an admitted request; called by the controller."""
+        request = grant.request
         job = self.jobs.of_migration(request.migration_uuid)
         assert job is not None  # it leaves the table after the throttle
         fresh: set[str] = getattr(self._asking, 'fresh', set())
@@ -170,7 +172,7 @@ class Desk:
             self.leave(job, 'error', error)
             raise
 
-    def _note_asked(self, ask: wire.Ask) -> None:
+    def _note_asked(self, ask: messages.Ask) -> None:
         """Note whom this thread asks for the first time.
 
         What the answer lets start has not waited.

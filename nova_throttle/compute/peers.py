@@ -18,6 +18,7 @@ asked again until it answers or its service is known to be down.
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import time
 from typing import Any
 
@@ -25,9 +26,11 @@ import nova.conf
 from nova import context as nova_context
 from oslo_log import log as logging
 
-from nova_throttle.admission import incoming as incoming_lib
-from nova_throttle.admission import outgoing as outgoing_lib
-from nova_throttle.admission import wire
+from nova_throttle.admission import effects
+from nova_throttle.agreement import destination as destination_lib
+from nova_throttle.agreement import host as host_lib
+from nova_throttle.agreement import messages
+from nova_throttle.agreement import source as source_lib
 from nova_throttle.compute import checks
 from nova_throttle.compute import postman
 from nova_throttle import exception
@@ -41,6 +44,8 @@ class Peers:
     """The agreement of one host with all others.
 
     :param host: this host.
+    :param stages: the limits of its own gates, for each stage.
+    :param start: called with each request that may start.
     :param first_asked: called with the migrations that a message asks for,
         before it is sent.
     :param changed: called when what is waited for may have changed.
@@ -49,7 +54,9 @@ class Peers:
     def __init__(
         self,
         host: str,
-        first_asked: Callable[[wire.Ask], None],
+        stages: Mapping[str, Mapping[str, int]],
+        start: Callable[[effects.Grant], None],
+        first_asked: Callable[[messages.Ask], None],
         changed: Callable[[], None],
     ) -> None:
         incarnation = time.time_ns()
@@ -59,14 +66,19 @@ class Peers:
         self._asks = postman.Postman('ask', self._ask)
         self._tells = postman.Postman('tell', self._tell)
         self._known_open: set[str] = set()
-        self.outgoing = outgoing_lib.Outgoing(
-            host, incarnation, self._asks.post
-        )
-        self.incoming = incoming_lib.Incoming(
+        limit = CONF.nova_throttle.max_incoming_live_migrations
+        self.incoming = destination_lib.Destination(
             host,
             incarnation,
-            CONF.nova_throttle.max_incoming_live_migrations,
+            {messages.DESTINATION: limit},
             self._tells.post,
+        )
+        self.throttle = host_lib.HostController(
+            stages,
+            start,
+            source=source_lib.Source(host, incarnation),
+            tell=self._asks.post,
+            destination=self.incoming,
         )
 
     @property
@@ -76,26 +88,26 @@ class Peers:
 
     # What other hosts say; called by the endpoint
 
-    def hear(self, ask: wire.Ask) -> wire.Tell | None:
+    def hear(self, ask: messages.Ask) -> messages.Tell | None:
         """Take up what a source says, and answer if it wants that."""
         self.incoming.hear(ask)
         return self.incoming.compose(ask.source) if ask.wants_answer else None
 
-    def receive(self, tell: wire.Tell) -> None:
+    def receive(self, tell: messages.Tell) -> None:
         """Take up what a destination tells."""
         self._note_gate(tell.destination)
-        self.outgoing.receive(tell)
+        self.throttle.receive(tell)
         self._changed()
 
-    def report(self, destination: str, incarnation: int) -> wire.Ask:
+    def report(self, destination: str, incarnation: int) -> messages.Ask:
         """Tell a destination all about its requests, because it asks."""
         self._note_gate(destination)
-        return self.outgoing.report(destination, incarnation)
+        return self.throttle.report(destination, incarnation)
 
     # What this host says
 
     def _ask(self, host: str) -> None:
-        ask = self.outgoing.compose(host)
+        ask = self.throttle.compose(host)
         if ask is None:
             return
         self._first_asked(ask)
@@ -105,7 +117,7 @@ class Peers:
             self._open(host)
         except exception.ThrottleError as error:
             LOG.warning('Destination %s can not be asked: %s', host, error)
-            self.outgoing.failed(host)
+            self.throttle.failed(host)
         else:
             if tell is not None:
                 self.receive(tell)
@@ -130,7 +142,7 @@ class Peers:
                 'nova-throttle is not active there, or is too old',
                 host,
             )
-        self.outgoing.open(host, CONF.nova_throttle.peer_retry_interval)
+        self.throttle.open(host, CONF.nova_throttle.peer_retry_interval)
 
     def _note_gate(self, host: str) -> None:
         if host in self._known_open:
@@ -139,11 +151,11 @@ class Peers:
 
     def look(self, context: Any) -> None:
         """Ask again where no word came for long: messages may be lost."""
-        for host in self.outgoing.unheard(
+        for host in self.throttle.unheard(
             CONF.nova_throttle.housekeeping_interval
         ):
             if checks.is_gone(context, host):
                 # What starts finds that its destination is down.
-                self.outgoing.open(host, 0)
+                self.throttle.open(host, 0)
             else:
                 self._asks.post(host)

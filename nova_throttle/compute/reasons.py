@@ -89,12 +89,12 @@ class Reasons:
         self, entry: snapshot_lib.QueueEntry, waits: list[snapshot_lib.Wait]
     ) -> None:
         LOG.info(
-            'Live migration %(uuid)s to %(dest)s waits, place %(place)s of '
-            'this host: %(waits)s',
+            'Live migration %(uuid)s to %(dest)s waits, position '
+            '%(position)s on this host: %(waits)s',
             {
                 'uuid': entry.migration_uuid,
                 'dest': entry.destination,
-                'place': entry.position,
+                'position': entry.position,
                 'waits': '; '.join(map(str, waits)),
             },
             instance_uuid=entry.instance_uuid,

@@ -23,7 +23,7 @@ from nova import exception as nova_exception
 import oslo_messaging as messaging
 
 from nova_throttle.admission import controller
-from nova_throttle.admission import peer
+from nova_throttle.agreement import messages
 from nova_throttle import exception
 
 CONF = nova.conf.CONF
@@ -42,7 +42,7 @@ def check(host: str, throttle: controller.Controller, migration: Any) -> None:
     longest = CONF.nova_throttle.max_incoming_queue
     if longest is None or migration is None or migration.dest_compute:
         return
-    gate = throttle.gate(peer.GATE)
+    gate = throttle.gate(messages.DESTINATION)
     taken = len(gate.owners) + len(gate.offered)
     if not gate.limit or taken < gate.limit or len(gate.waiting) < longest:
         return

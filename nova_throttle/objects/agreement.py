@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What two hosts tell each other about slots, as it crosses the wire.
+"""What two hosts tell each other about slots, as it crosses the messages.
 
 Each object mirrors one frozen value of the core, field by field. Whoever
 changes a field raises the version and says how to make the older one.
@@ -18,25 +18,26 @@ changes a field raises the version and says how to make the older one.
 
 from oslo_versionedobjects import fields
 
-from nova_throttle.admission import wire
+from nova_throttle.agreement import messages
 from nova_throttle.objects import base
 from nova_throttle.objects import mirror
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Item(mirror.Mirror[wire.Item]):
+class Item(mirror.Mirror[messages.Item]):
     """One request, as its source tells of it."""
 
-    # Version 1.0: Initial version
-    VERSION = '1.0'
-    CORE = wire.Item
-    SHAPES = {'standing': mirror.word(wire.Standing)}
+    # Version 2.0: With the name of the gate
+    VERSION = '2.0'
+    CORE = messages.Item
+    SHAPES = {'standing': mirror.word(messages.Standing)}
 
     fields = {
         'migration_uuid': fields.UUIDField(),
         'instance_uuid': fields.StringField(),
+        'gate': fields.StringField(),
         'standing': fields.EnumField(
-            valid_values=[standing.value for standing in wire.Standing]
+            valid_values=[standing.value for standing in messages.Standing]
         ),
         'priority': fields.IntegerField(),
         'arrival': fields.IntegerField(),
@@ -44,12 +45,12 @@ class Item(mirror.Mirror[wire.Item]):
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Ask(mirror.Mirror[wire.Ask]):
+class Ask(mirror.Mirror[messages.Ask]):
     """What a source tells of its requests for a destination."""
 
-    # Version 1.0: Initial version
-    VERSION = '1.0'
-    CORE = wire.Ask
+    # Version 2.0: With the name of the gate
+    VERSION = '2.0'
+    CORE = messages.Ask
     SHAPES = {'items': mirror.row(Item)}
 
     fields = {
@@ -63,41 +64,53 @@ class Ask(mirror.Mirror[wire.Ask]):
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Offer(mirror.Mirror[wire.Offer]):
+class Offer(mirror.Mirror[messages.Offer]):
     """A slot for a request, to be taken or declined at once."""
 
-    # Version 1.0: Initial version
-    VERSION = '1.0'
-    CORE = wire.Offer
+    # Version 2.0: With the name of the gate
+    VERSION = '2.0'
+    CORE = messages.Offer
 
     fields = {
         'migration_uuid': fields.UUIDField(),
+        'gate': fields.StringField(),
         'number': fields.IntegerField(),
-        'keep': fields.BooleanField(),
     }
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Tell(mirror.Mirror[wire.Tell]):
+class GateNews(mirror.Mirror[messages.Gate]):
+    """What is true of one gate of a destination."""
+
+    # Version 2.0: Initial version
+    VERSION = '2.0'
+    CORE = messages.Gate
+    SHAPES = {'owners': mirror.STRINGS, 'positions': mirror.NUMBERS}
+
+    fields = {
+        'name': fields.StringField(),
+        'limit': fields.NonNegativeIntegerField(),
+        'owners': fields.ListOfStringsField(),
+        'positions': fields.DictOfIntegersField(),
+    }
+
+
+@base.ThrottleVersionedObjectRegistry.register
+class Tell(mirror.Mirror[messages.Tell]):
     """What a destination tells a source."""
 
-    # Version 1.0: Initial version
-    VERSION = '1.0'
-    CORE = wire.Tell
-    SHAPES = {
-        'offers': mirror.row(Offer),
-        'owners': mirror.STRINGS,
-        'places': mirror.NUMBERS,
-    }
+    # Version 2.0: With the name of the gate
+    VERSION = '2.0'
+    CORE = messages.Tell
+    SHAPES = {'offers': mirror.row(Offer), 'gates': mirror.row(GateNews)}
 
     fields = {
         'destination': fields.StringField(),
         'incarnation': fields.IntegerField(),
         'serial': fields.IntegerField(),
         'answers': fields.IntegerField(),
+        'heard': fields.IntegerField(),
         'offers': fields.ListOfObjectsField('Offer'),
-        'limit': fields.NonNegativeIntegerField(),
-        'owners': fields.ListOfStringsField(),
-        'places': fields.DictOfIntegersField(),
+        'gates': fields.ListOfObjectsField('GateNews'),
         'standstill': fields.StringField(),
     }

@@ -62,7 +62,7 @@ class Wait(mirror.Mirror[core.Wait]):
 
     # Version 1.0: Initial version
     # Version 1.1: Added host and place, and the reasons of a destination
-    # Version 1.2: Added the reason of a pause
+    # Version 1.2: Added the reason of a pause; place is called position
     VERSION = '1.2'
     CORE = core.Wait
     SHAPES = {
@@ -78,7 +78,7 @@ class Wait(mirror.Mirror[core.Wait]):
         'limit': fields.NonNegativeIntegerField(),
         'owners': fields.ListOfStringsField(),
         'host': fields.StringField(),
-        'place': fields.NonNegativeIntegerField(),
+        'position': fields.NonNegativeIntegerField(),
     }
 
     def obj_make_compatible(
@@ -86,6 +86,8 @@ class Wait(mirror.Mirror[core.Wait]):
     ) -> None:
         """Make the plain data of an older version."""
         super().obj_make_compatible(primitive, target_version)
+        if base.is_before(target_version, '1.2'):
+            primitive['place'] = primitive.pop('position', 0)
         if base.is_before(target_version, '1.1'):
             primitive.pop('host', None)
             primitive.pop('place', None)
@@ -98,7 +100,7 @@ class Wait(mirror.Mirror[core.Wait]):
 
 @base.ThrottleVersionedObjectRegistry.register
 class QueueEntry(mirror.Mirror[core.QueueEntry]):
-    """One queued request, with its place in the order."""
+    """One queued request, with its position in the order."""
 
     # Version 1.0: Initial version
     VERSION = '1.0'

@@ -213,11 +213,11 @@ def _waits(server: report.Server) -> Iterator[str]:
     """Say in a few words what a server waits for."""
     for wait in server.waits_for:
         host = wait.host or server.source
-        place = f', place {wait.place}' if wait.place else ''
+        position = f', position {wait.position}' if wait.position else ''
         if wait.reason is snapshot_lib.WaitReason.GATE_FULL:
-            yield f'{host} full{place}'
+            yield f'{host} full{position}'
         elif wait.gate:
-            yield f'{host}: {wait.reason.value}{place}'
+            yield f'{host}: {wait.reason.value}{position}'
         else:
             yield wait.reason.value
 

@@ -30,6 +30,7 @@ import time
 import futurist
 
 from nova_throttle.admission import controller
+from nova_throttle.admission import effects
 from nova_throttle.admission import request as request_lib
 from nova_throttle.tests.bench import figures
 
@@ -56,7 +57,7 @@ class Bench:
         self._random = random.Random(length)
         self._made = 0
         self._throttle = controller.Controller(
-            {'source': 1, **gates}, self._start
+            {'in progress': {'source': 1, **gates}}, self._start
         )
         for number in range(length + 1):
             self._throttle.submit(
@@ -66,15 +67,15 @@ class Bench:
     def step(self) -> tuple[float, float]:
         """Return the seconds of one submit and of one hand-over."""
         # For the same gates, so that as many wait for each as before.
-        request = self._make(self._started.gates)
+        request = self._make(self._started.needs[0].gates)
         start = clock()
         self._throttle.submit(request)
         submitted = clock()
         self._throttle.finish(self._started.migration_uuid)
         return submitted - start, clock() - submitted
 
-    def _start(self, request: request_lib.Request) -> None:
-        self._started = request
+    def _start(self, grant: effects.Grant) -> None:
+        self._started = grant.request
 
     def _make(self, gates: tuple[str, ...]) -> request_lib.Request:
         self._made += 1
@@ -82,7 +83,7 @@ class Bench:
             migration_uuid=f'migration {self._made}',
             instance_uuid=f'instance {self._made}',
             destination='elsewhere',
-            gates=gates,
+            needs=(request_lib.Needs(gates),),
             priority=self._random.randrange(PRIORITIES),
         )
 

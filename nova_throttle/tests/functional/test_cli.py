@@ -69,7 +69,7 @@ class ShellTestCase(base.ThrottleTestCase):
                         'limit': 1,
                         'owners': [self.migration(a).uuid],
                         'host': '',
-                        'place': 0,
+                        'position': 0,
                     }
                 ],
             },
@@ -158,7 +158,7 @@ class ShellTestCase(base.ThrottleTestCase):
                     'limit': 1,
                     'owners': [self.migration(a).uuid],
                     'host': 'dest',
-                    'place': 1,
+                    'position': 1,
                 }
             ],
             queued['Waits For'],

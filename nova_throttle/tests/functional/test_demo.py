@@ -82,7 +82,7 @@ class DemoTestCase(testtools.TestCase):
         self.assertRegex(
             out,
             r'position 1, gate full: destination dest-1 \(1 of 1 in '
-            r'progress, place \d in its line\)',
+            r'progress, position \d\)',
         )
         self.assertRegex(out, r'gates  .*source-\d 1 of 1.* -> dest-1 1 of 1')
         self.assertNotIn('\x1b', out)

@@ -16,8 +16,8 @@ import fixtures
 from nova import context as nova_context
 import oslo_messaging as messaging
 
-from nova_throttle.admission import peer
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import messages
 from nova_throttle import overrides
 from nova_throttle import rpcapi
 from nova_throttle.tests.functional import test_recovery
@@ -34,7 +34,7 @@ class DestinationTestCase(test_recovery.RestartTestCase):
 
     def gate(self, host='dest'):
         throttle = self.computes[host].manager.throttle
-        return throttle.snapshot().gates[peer.GATE]
+        return throttle.snapshot().gates[messages.DESTINATION]
 
     def entry(self, server, host='src'):
         uuid = self.migration(server).uuid
@@ -98,12 +98,11 @@ class OneComesInTestCase(DestinationTestCase):
         (wait,) = self.entry(c).waits_for
         self.assertEqual(
             ('destination', 'dest', 1, self.uuids(a), 2),
-            (wait.gate, wait.host, wait.limit, wait.owners, wait.place),
+            (wait.gate, wait.host, wait.limit, wait.owners, wait.position),
         )
         self.assertIn(
-            f'{self.uuids(c)[0]} to dest waits, place 1 of this host: gate '
-            'full: destination dest (1 of 1 in progress, place 2 in its '
-            'line)',
+            f'{self.uuids(c)[0]} to dest waits, position 1 on this host: '
+            'gate full: destination dest (1 of 1 in progress, position 2)',
             self.stdlog.logger.output,
         )
         self.guests.release(a, b)
@@ -159,10 +158,10 @@ class OneComesInTestCase(DestinationTestCase):
 
     def test_the_limit_changes_at_run_time(self):
         a, b = self.occupy()
-        rpcapi.ThrottleAPI('dest').set_limit(ADMIN, peer.GATE, 2)
+        rpcapi.ThrottleAPI('dest').set_limit(ADMIN, messages.DESTINATION, 2)
         self.guests.wait_running(a, b)
         self.assertEqual(2, self.gate().limit)
-        rpcapi.ThrottleAPI('dest').set_limit(ADMIN, peer.GATE, 1)
+        rpcapi.ThrottleAPI('dest').set_limit(ADMIN, messages.DESTINATION, 1)
         self.wait_for(lambda: len(self.gate().owners) == 2)
         self.guests.release_all()
         self.assert_all_moved(a, b)

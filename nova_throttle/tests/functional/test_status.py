@@ -46,12 +46,12 @@ class PeersTestCase(base.ThrottleTestCase):
 
     def test_a_host_with_an_older_interface(self):
         self.useFixture(
-            fixtures.MonkeyPatch('nova_throttle.rpcapi.VERSION', '1.99')
+            fixtures.MonkeyPatch('nova_throttle.rpcapi.VERSION', '2.99')
         )
         found = self.check()
         self.assertEqual(Code.WARNING, found.code)
-        self.assertIn('dest, src: version 1.', found.details)
-        self.assertIn('not 1.99', found.details)
+        self.assertIn('dest, src: version 2.', found.details)
+        self.assertIn('not 2.99', found.details)
 
     def test_a_host_that_does_not_answer(self):
         self.useFixture(

@@ -12,8 +12,9 @@
 
 """One life of the destination's half, driven as its adapter drives it."""
 
-from nova_throttle.admission import incoming as incoming_lib
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import destination as destination_lib
+from nova_throttle.agreement import messages
 from nova_throttle.tests.sim import bus as bus_lib
 
 # How long the database takes to be read, and a failed report to be repeated.
@@ -21,14 +22,17 @@ READ = 0.05
 RETRY = 5.0
 
 
-class _Watched(incoming_lib.Incoming):
+class _Watched(destination_lib.Destination):
     """Lets the referee see each offer in the instant in which it is made."""
 
     on_offer = staticmethod(bool)
 
-    def _offer(self, request):
-        super()._offer(request)
-        self.on_offer(request.migration_uuid)
+    def _give(self, ledger):
+        before = {c.uuid for c in ledger.claims() if c.offered}
+        super()._give(ledger)
+        for claim in ledger.claims():
+            if claim.offered and claim.uuid not in before:
+                self.on_offer(claim.uuid)
 
 
 class Destination:
@@ -40,7 +44,10 @@ class Destination:
         self._due = set()
         self._awaited = set()
         self.incoming = _Watched(
-            host.name, incarnation, host.incoming_limit, self._post
+            host.name,
+            incarnation,
+            {messages.DESTINATION: host.incoming_limit},
+            self._post,
         )
         self.incoming.on_offer = self._on_offer
 
@@ -60,7 +67,7 @@ class Destination:
 
     def check(self):
         """Compare what is known with the records."""
-        known = self.incoming.guests()
+        known = list(self.incoming.migrations())
         facts = self._world.facts(self.host)
         self._world.loop.after(READ, self._compare, known, facts)
 

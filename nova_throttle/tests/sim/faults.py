@@ -103,7 +103,7 @@ class Faults:
             return
         self._world.loop.note('resized', host.name, incoming, limit)
         if incoming:
-            host.destination.incoming.resize(limit)
+            host.destination.incoming.resize('destination', limit)
         else:
             host.source.throttle.resize('source', limit)
 

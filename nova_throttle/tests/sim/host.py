@@ -66,7 +66,7 @@ class Host:
     def number(self):
         """The incarnation of its source's half, also when that is dead."""
         if self.source is not None:
-            self._number = self.source.outgoing._incarnation
+            self._number = self.source.throttle._source.incarnation
         return self._number
 
     def kill(self):
@@ -102,10 +102,10 @@ class Host:
         if not self.product:
             return None
         if kind in ('offer', 'news'):
-            self.source.outgoing.receive(value)
+            self.source.throttle.receive(value)
             return True
         if kind == 'report':
-            return self.source.outgoing.report(*value)
+            return self.source.throttle.report(*value)
         if self._is_beyond(value):
             return None
         return self.destination.serve(kind, value)

@@ -18,10 +18,12 @@ changed what it says or what is true of it.
 
 import collections
 
-from nova_throttle.admission import wire
+from nova_throttle.agreement import messages
 from nova_throttle.tests.sim import loop
 
-_READY = (wire.Standing.READY, wire.Standing.INSISTS)
+GATE = messages.DESTINATION
+
+_KEPT = (messages.Standing.INSISTS, messages.Standing.KEEPS)
 
 
 class Referee:
@@ -57,7 +59,7 @@ class Referee:
         self.starts[migration.basis] += 1
         if host.source is None:
             return
-        still = host.source.throttle._standstill
+        still = host.source.throttle._admission.standstill
         self._expect('R9', not still, migration)
         leaving = self._world.leaving[host.name].values()
         leaving = [m for m in leaving if m.basis != 'plain']
@@ -82,7 +84,7 @@ class Referee:
     def offered(self, destination, migration):
         """A destination gives a slot: R1 and R6."""
         host, incoming = destination.host, destination.incoming
-        guests = incoming._guests
+        claims = _claims(incoming)
         migration.kept = False
         migration.offered_at = self._world.loop.now
         migration.allowed = host.incoming_limit
@@ -90,10 +92,10 @@ class Referee:
         self._world.loop.note('offer', migration.uuid, host.name)
         coming = self._world.coming_to[host.name].values()
         taken = {m.uuid for m in coming if m.arrived or m.basis == 'offer'}
-        taken.update(u for u, g in guests.items() if g.offered)
+        taken.update(u for u, g in claims.items() if g.offered)
         self._limit(host.incoming_limit, len(taken), migration)
         first = min(
-            (g.order for g in guests.values() if _is_in_line(g)),
+            (g.order for g in claims.values() if _is_in_line(g)),
             default=migration.order,
         )
         self._expect('R6', migration.order <= first, (migration, first))
@@ -112,8 +114,8 @@ class Referee:
             owners = throttle.gate('source').owners
             self._expect('R3', not owners, (host.name, owners))
             self._expect('R3', not throttle.waiting(), host.name)
-            guests = host.destination.incoming.guests()
-            self._expect('R3', not guests, (host.name, guests))
+            left = host.destination.incoming.migrations()
+            self._expect('R3', not left, (host.name, left))
         self._judge()
 
     def _judge(self):
@@ -130,9 +132,9 @@ class Referee:
         self._limit(limit, len(coming) + 1, migration)
         destination = host.destination
         if destination is not None and not destination.incoming.counts:
-            guest = destination.incoming._guests.get(migration.uuid)
+            guest = _claims(destination.incoming).get(migration.uuid)
             owns = guest is not None and guest.owns
-            migration.kept = owns and guest.offer().keep
+            migration.kept = owns and guest.item.standing in _KEPT
             self._expect('R1 slot', owns, (migration, guest))
 
     def _check_source(self, host):
@@ -150,20 +152,21 @@ class Referee:
         incoming = host.destination.incoming
         if incoming.counts:
             return
-        guests = incoming._guests
+        claims = _claims(incoming)
         for migration in self._world.coming_to[host.name].values():
             if migration.arrived:
-                guest = guests.get(migration.uuid)
+                guest = claims.get(migration.uuid)
                 owns = guest and guest.owns and not guest.offered
                 self._expect('R3 destination', owns, (migration, guest))
-        gate = incoming._gate.gate('destination')
+        gate = incoming.state(GATE)
         if not self._world.scenario.is_stormy:
             for uuid in gate.owners:
+                claim = claims[uuid]
                 queued = self._world.migrations[uuid].status == 'queued'
-                offered = guests[uuid].offered
-                self._expect('R2 destination', offered or not queued, uuid)
+                kept = claim.item.standing is messages.Standing.KEEPS
+                self._expect('R2 destination', kept or not queued, claim)
         if not incoming._standstill and not _is_full(gate):
-            idle = [g for g in guests.values() if _is_in_line(g)]
+            idle = [g for g in claims.values() if _is_in_line(g)]
             self._expect('R5 idle slot', not idle, idle)
 
     def _limit(self, limit, owners, migration):
@@ -178,9 +181,14 @@ class Referee:
             self._world.loop.note('BROKEN', self.broken)
 
 
-def _is_in_line(guest):
-    return guest.item.standing in _READY and not guest.owns
+def _claims(incoming):
+    claims = incoming._ledgers[GATE].claims()
+    return {claim.uuid: claim for claim in claims}
+
+
+def _is_in_line(claim):
+    return claim.item.standing in messages.ASKING and not claim.owns
 
 
 def _is_full(gate):
-    return 0 < gate.limit <= len(gate.owners)
+    return 0 < gate.limit <= len(gate.owners) + len(gate.offered)

@@ -12,10 +12,10 @@
 
 """One life of the source's half, driven as its adapter drives it."""
 
-from nova_throttle.admission import controller
-from nova_throttle.admission import outgoing as outgoing_lib
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import outgoing
+from nova_throttle.agreement import source as source_lib
 from nova_throttle.tests.sim import bus as bus_lib
 
 GATE = 'source'
@@ -26,32 +26,31 @@ OPEN_FOR = 300.0
 
 def make_request(migration):
     """Return what a source knows of a migration."""
+    gate = request_lib.RemoteGate('destination', migration.destination)
     return request_lib.Request(
         migration.uuid,
         f'instance of {migration.uuid}',
         migration.destination,
-        (GATE,),
+        (request_lib.Needs((GATE,), (gate,)),),
         migration.priority,
         migration.arrival,
-        consent=migration.destination,
     )
 
 
 class Source:
-    """Controller and Outgoing of a host, from its start to its death."""
+    """The controller of what leaves a host, from its start to its death."""
 
     def __init__(self, host, incarnation):
         self.host = host
         self._world = host.world
         self._due = set()
-        self.outgoing = outgoing_lib.Outgoing(
-            host.name, incarnation, self._post, clock=host.world.loop.clock
-        )
-        self.throttle = controller.Controller(
-            {GATE: host.outgoing_limit},
+        clock = host.world.loop.clock
+        self.throttle = outgoing.OutgoingController(
+            {'in progress': {GATE: host.outgoing_limit}},
             self._start,
-            consents=self.outgoing,
-            clock=host.world.loop.clock,
+            source=source_lib.Source(host.name, incarnation, clock=clock),
+            tell=self._post,
+            clock=clock,
         )
         self.throttle.halt(standstill.Standstill.STARTING)
 
@@ -90,14 +89,14 @@ class Source:
 
     def check(self):
         """Look for what was lost."""
-        for name in self.outgoing.unheard(self._world.scenario.interval):
+        for name in self.throttle.unheard(self._world.scenario.interval):
             if self._world.hosts[name].is_down:
-                self.outgoing.open(name, 0)
+                self.throttle.open(name, 0)
             else:
-                self._pass_on(name, self.outgoing.compose(name))
+                self._pass_on(name, self.throttle.compose(name))
 
-    def _start(self, request):
-        migration = self._world.migrations[request.migration_uuid]
+    def _start(self, grant):
+        migration = self._world.migrations[grant.request.migration_uuid]
         self._world.begin(self.host, migration)
 
     def _settle(self, migration):
@@ -130,7 +129,7 @@ class Source:
         self._due.discard(name)
         if self.is_alive:
             self._world.touch(self.host)
-            self._pass_on(name, self.outgoing.compose(name))
+            self._pass_on(name, self.throttle.compose(name))
 
     def _pass_on(self, name, ask):
         if ask is None:
@@ -142,10 +141,10 @@ class Source:
 
         def done(outcome, tell):
             if outcome == bus_lib.ANSWERED:
-                self.outgoing.receive(tell)
+                self.throttle.receive(tell)
             elif outcome == bus_lib.REFUSED:
-                self.outgoing.open(name, OPEN_FOR)
+                self.throttle.open(name, OPEN_FOR)
             else:
-                self.outgoing.failed(name)
+                self.throttle.failed(name)
 
         self._world.bus.call(self.host, target, 'ask', ask, done)

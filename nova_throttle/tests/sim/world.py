@@ -16,7 +16,7 @@ import collections
 import dataclasses
 import random
 
-from nova_throttle.admission import guest as guest_lib
+from nova_throttle.agreement import ledger
 from nova_throttle.tests.sim import bus
 from nova_throttle.tests.sim import faults
 from nova_throttle.tests.sim import host as host_lib
@@ -114,8 +114,8 @@ class World:
         One whose source is dead counts only if its hypervisor shows it.
         """
         return [
-            guest_lib.Fact(
-                m.uuid, f'instance of {m.uuid}', m.source, self._is_active(m)
+            ledger.Fact(
+                m.uuid, f'instance of {m.uuid}', m.source, self._owned(m)
             )
             for m in self.recorded_to[host.name].values()
             if m.moving
@@ -123,8 +123,8 @@ class World:
         ]
 
     @staticmethod
-    def _is_active(migration):
-        return migration.status == 'active'
+    def _owned(migration):
+        return ('destination',) if migration.status == 'active' else ()
 
     def close(self, migration, outcome):
         """Make a record final."""
@@ -141,7 +141,7 @@ class World:
         self.loop.note('starts', migration.uuid)
         migration.basis = 'plain'
         if source.source is not None:
-            is_open = source.source.outgoing.consented(migration.destination)
+            is_open = source.source.throttle.is_open(migration.destination)
             migration.basis = 'open' if is_open else 'offer'
         self.referee.begins(source, migration)
         migration.status, migration.moving = 'active', True
@@ -164,8 +164,8 @@ class World:
         migration.arrived = True
         self.loop.note('arrives', migration.uuid, host.name)
         if host.destination is not None:
-            fact = guest_lib.Fact(
-                migration.uuid, 'of it', migration.source, active=True
+            fact = ledger.Fact(
+                migration.uuid, 'of it', migration.source, ('destination',)
             )
             host.destination.incoming.arrives(fact)
 

@@ -27,7 +27,7 @@ from oslo_utils.fixture import uuidsentinel as uuids
 import testtools
 
 from nova_throttle.admission import controller
-from nova_throttle.admission import wire
+from nova_throttle.agreement import messages
 from nova_throttle import exception
 from nova_throttle.objects import agreement
 from nova_throttle.objects import base as objects_base
@@ -46,17 +46,25 @@ def read(kind, primitive):
     return kind.obj_from_primitive(primitive).to_core()
 
 
-READY = wire.Item(
-    uuids.migration, uuids.instance, wire.Standing.READY, priority=1
+READY = messages.Item(
+    uuids.migration,
+    uuids.instance,
+    'destination',
+    messages.Standing.READY,
+    priority=1,
 )
 
 
 class Peers:
     """Remembers what it is told, and always says the same."""
 
-    ask = wire.Ask('src', 3, 7, 2, (READY,), complete=True)
-    tell = wire.Tell(
-        'dest', 2, 9, 3, (wire.Offer(uuids.migration, 7),), limit=1
+    ask = messages.Ask('src', 3, 7, 2, (READY,), complete=True)
+    tell = messages.Tell(
+        'dest',
+        2,
+        9,
+        3,
+        offers=(messages.Offer(uuids.migration, 'destination', 7),),
     )
 
     def __init__(self):
@@ -79,7 +87,9 @@ class EndpointTestCase(testtools.TestCase):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger('nova_throttle'))
         self.peers = Peers()
-        self.throttle = controller.Controller({'source': 1}, start=id)
+        self.throttle = controller.Controller(
+            {'in progress': {'source': 1}}, start=id
+        )
         self.endpoint = rpcapi.ThrottleEndpoint(
             types.SimpleNamespace(host='src', throttle=self.throttle),
             self.peers,
@@ -146,7 +156,7 @@ class EndpointTestCase(testtools.TestCase):
         self.assertEqual(Peers.tell, read(agreement.Tell, answer))
 
     def test_a_cast_is_not_answered(self):
-        gone = dataclasses.replace(READY, standing=wire.Standing.GONE)
+        gone = dataclasses.replace(READY, standing=messages.Standing.GONE)
         ask = dataclasses.replace(Peers.ask, items=(gone,), complete=False)
         answer = self.endpoint.ask(ADMIN, plain(agreement.Ask, ask))
         self.assertIsNone(answer)

@@ -30,6 +30,9 @@ from nova_throttle.admission import request as request_lib
 
 PATIENCE = 60
 
+# The only stage of most tests.
+STAGE = 'in progress'
+
 # OS_ is what tox passes on.
 _EXAMPLES = {'ci': 1, 'thorough': 50}[
     os.environ.get('OS_HYPOTHESIS_PROFILE', 'ci')
@@ -58,7 +61,7 @@ def make_request(name, *gates, priority=0, ticket=None):
         migration_uuid=name,
         instance_uuid=f'instance of {name}',
         destination='elsewhere',
-        gates=gates,
+        needs=(request_lib.Needs(gates),),
         priority=priority,
         ticket=ticket or futures.Future(),
     )
@@ -79,11 +82,12 @@ class CoreTestCase(testtools.TestCase):
 
     def make_controller(self, patience=8, **gates):
         self.throttle = controller.Controller(
-            gates, self._start, patience=patience
+            {STAGE: gates}, self._start, patience=patience
         )
         return self.throttle
 
-    def _start(self, request):
+    def _start(self, grant):
+        request = grant.request
         self.started.append(request.migration_uuid)
         self.on_start.get(request.migration_uuid, bool)(request)
 

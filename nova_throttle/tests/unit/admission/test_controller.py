@@ -223,11 +223,11 @@ class StartTestCase(base.CoreTestCase):
     def test_10000_failures_do_not_recurse(self):
         error = ValueError()
 
-        def start(request):
-            if request.migration_uuid != 'first':
+        def start(grant):
+            if grant.request.migration_uuid != 'first':
                 raise error
 
-        self.throttle = controller.Controller({'source': 1}, start)
+        self.throttle = controller.Controller({'s': {'source': 1}}, start)
         self.submit('first', 'source')
         requests = [self.submit(str(n), 'source') for n in range(10000)]
         self.throttle.finish('first')
@@ -624,7 +624,7 @@ class SnapshotTestCase(base.CoreTestCase):
     def test_content(self):
         clock = iter([10.0, 12.0, 15.0])
         self.throttle = controller.Controller(
-            {'source': 1, 'moon': 0}, bool, clock=lambda: next(clock)
+            {'s': {'source': 1, 'moon': 0}}, bool, clock=lambda: next(clock)
         )
         self.submit('a', 'source', 'moon')
         self.submit('b', 'source', 'moon', priority=3)

@@ -74,11 +74,15 @@ class Item:
         return self.request.migration_uuid
 
     @property
+    def gates(self):
+        return self.request.needs[0].gates
+
+    @property
     def place(self):
         return self.request.priority, self.sequence
 
     def needs(self, gate):
-        return gate in self.request.gates
+        return gate in self.gates
 
 
 class Model:
@@ -114,7 +118,7 @@ class Model:
         kept = collections.Counter()
         passed = []
         for item in self._first_of_their_gates():
-            needs = item.request.gates
+            needs = item.gates
             if all(self.room(gate) > kept[gate] for gate in needs):
                 for other in passed:
                     other.overtaken += any(map(other.needs, needs))
@@ -130,8 +134,8 @@ class Model:
     def _first_of_their_gates(self):
         seen = set()
         for item in self.queue():
-            if item.request.gates not in seen:
-                seen.add(item.request.gates)
+            if item.gates not in seen:
+                seen.add(item.gates)
                 yield item
 
 
@@ -147,7 +151,7 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
     def open_a_fresh_one(self, limits, patience):
         self.model = Model(limits, patience)
         self.throttle = controller.Controller(
-            limits, self._start, patience=patience
+            {base.STAGE: limits}, self._start, patience=patience
         )
         self.items = {}
         self.started = []
@@ -157,8 +161,8 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
 
     # What the controller does
 
-    def _start(self, request):
-        item = self.items[request.migration_uuid]
+    def _start(self, grant):
+        item = self.items[grant.request.migration_uuid]
         assert not self.stopping, 'R9'
         assert item.name not in self.cancelled, 'R7'
         assert item.name not in self.started
@@ -169,7 +173,7 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
         self._act(item)
 
     def _assert_slots_were_free(self, item):
-        for gate in item.request.gates:
+        for gate in item.gates:
             owners = sum(i.needs(gate) for i in self.in_progress.values())
             limit = self.model.limits[gate]
             assert not limit or owners <= limit, 'R1'
@@ -177,7 +181,7 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
     def _assert_in_order(self, item):
         for request in self.throttle.waiting():
             other = self.items[request.migration_uuid]
-            if set(request.gates) == set(item.request.gates):
+            if set(other.gates) == set(item.gates):
                 assert item.place < other.place, 'R6'
 
     def _act(self, item):
@@ -225,9 +229,7 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
         """Return what a request submits from start: one like itself."""
         name = f'{item.name}+'
         if name not in self.items:
-            self._item(
-                name, *item.request.gates, priority=item.request.priority
-            )
+            self._item(name, *item.gates, priority=item.request.priority)
         return self.items[name]
 
     # Steps
@@ -349,7 +351,7 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
             self._submit(
                 self._item(
                     item.name,
-                    *item.request.gates,
+                    *item.gates,
                     priority=item.request.priority,
                 )
             )

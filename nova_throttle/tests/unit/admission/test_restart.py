@@ -14,9 +14,6 @@
 
 import testtools
 
-from nova_throttle.admission import consent
-from nova_throttle.admission import host
-from nova_throttle.admission import incoming
 from nova_throttle.admission import standstill
 from nova_throttle import exception
 from nova_throttle.tests.unit.admission import base
@@ -63,41 +60,6 @@ class StandstillTestCase(base.CoreTestCase):
         self.throttle.resume(Standstill.STOPPING)
         self.submit('a', 'source')
         self.assertEqual(['a'], self.started)
-
-
-class BothSidesTestCase(testtools.TestCase):
-    """What is about one side of a host leaves the other alone."""
-
-    def setUp(self):
-        super().setUp()
-        self.incoming = incoming.Incoming('d', 1, 1, id)
-        self.throttle = host.HostController(
-            {'source': 1},
-            id,
-            consents=consent.Consents(),
-            incoming=self.incoming,
-        )
-        self.throttle.resume(Standstill.COUNTING)
-
-    def assert_gives(self, gives):
-        self.assertEqual(gives, not self.incoming.compose('s').standstill)
-
-    def test_what_holds_both_sides_opens_both(self):
-        self.throttle.halt(Standstill.PAUSED)
-        self.assert_gives(False)
-        self.throttle.resume(Standstill.PAUSED)
-        self.assert_gives(True)
-
-    def test_what_comes_is_not_counted_because_the_queue_is_restored(self):
-        self.throttle.halt(Standstill.STARTING)
-        self.throttle.halt(Standstill.COUNTING)
-        self.throttle.resume(Standstill.STARTING)
-        self.assert_gives(False)
-
-    def test_a_stop_is_about_both(self):
-        self.throttle.halt(Standstill.STOPPING)
-        self.assert_gives(False)
-        self.assertTrue(self.throttle.closed)
 
 
 class HoldTestCase(base.CoreTestCase):

@@ -58,10 +58,11 @@ class Ledger:
         self.busy = threading.Event()
         self._lock = threading.Lock()
 
-    def enter(self, request):
+    def enter(self, grant):
+        request = grant.request
         with self._lock:
             self.starts[request.migration_uuid] += 1
-            for gate in request.gates:
+            for gate in request.needs[0].gates:
                 self.owners[gate] += 1
                 self.most[gate] = max(self.most[gate], self.owners[gate])
             if len(self.starts) == REQUESTS // 10:
@@ -70,7 +71,7 @@ class Ledger:
 
     def leave(self, request):
         with self._lock:
-            self.owners.subtract(request.gates)
+            self.owners.subtract(request.needs[0].gates)
 
     def started(self):
         with self._lock:
@@ -85,7 +86,7 @@ class HammerTestCase(base.CoreTestCase):
         sys.setswitchinterval(1e-5)
         self.ledger = Ledger()
         self.throttle = controller.Controller(
-            GATES, self.ledger.enter, patience=2
+            {base.STAGE: GATES}, self.ledger.enter, patience=2
         )
         dice = random.Random(1)
         self.requests = [
@@ -203,7 +204,9 @@ class HammerTestCase(base.CoreTestCase):
 
     def test_cancel_or_start(self):
         """Both at once: one of them happens, never both, never none."""
-        self.throttle = controller.Controller({'x': 1}, self.ledger.enter)
+        self.throttle = controller.Controller(
+            {base.STAGE: {'x': 1}}, self.ledger.enter
+        )
         for number in range(200):
             self.submit(f'first {number}', 'x')
             raced = self.submit(f'second {number}', 'x')
@@ -290,11 +293,10 @@ class LockTestCase(base.CoreTestCase):
         self.foreign = []
         throttle = self.make_controller(source=1)
         self.lock = throttle._lock = OwnedLock()
-        throttle._queue = self._guard(throttle._queue)
-        throttle._running = self._guard(throttle._running)
-        throttle._gates = self._guard(
-            {n: self._guard(g) for n, g in throttle._gates.items()}
-        )
+        admission = throttle._admission
+        admission.members = self._guard(admission.members)
+        admission.stages = self._guard(admission.stages)
+        throttle._admission = self._guard(admission)
 
     def _guard(self, thing):
         return Guarded(thing, lambda: self.touches.add(self.lock.is_mine()))

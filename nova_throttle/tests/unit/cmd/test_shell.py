@@ -64,7 +64,7 @@ SNAPSHOT = snapshot_obj.Snapshot(
                     limit=2,
                     owners=[uuids.c, uuids.d],
                     host='dest',
-                    place=3,
+                    position=3,
                 ),
             ],
         )
@@ -105,7 +105,7 @@ QUEUE = [
                 'limit': 1,
                 'owners': [uuids.running],
                 'host': '',
-                'place': 0,
+                'position': 0,
             },
             {
                 'reason': 'gate full',
@@ -113,7 +113,7 @@ QUEUE = [
                 'limit': 2,
                 'owners': [uuids.c, uuids.d],
                 'host': 'dest',
-                'place': 3,
+                'position': 3,
             },
         ],
     }
@@ -171,8 +171,7 @@ class ShellTestCase(testtools.TestCase):
         queue = self.read('queue', 'list', 'src')
         self.assertIn('gate full: source (1 of 1 in progress)', queue)
         self.assertIn(
-            'gate full: destination dest (2 of 2 in progress, place 3 in its '
-            'line)',
+            'gate full: destination dest (2 of 2 in progress, position 3)',
             queue,
         )
 

@@ -23,11 +23,11 @@ from oslo_config import fixture as config_fixture
 import oslo_messaging as messaging
 import testtools
 
-from nova_throttle.admission import consent
-from nova_throttle.admission import host as host_lib
-from nova_throttle.admission import incoming as incoming_lib
 from nova_throttle.admission import standstill
-from nova_throttle.admission import wire
+from nova_throttle.agreement import destination
+from nova_throttle.agreement import host as host_lib
+from nova_throttle.agreement import messages
+from nova_throttle.agreement import source
 from nova_throttle.compute import spill
 from nova_throttle import conf as throttle_conf
 
@@ -41,24 +41,33 @@ class SpillTestCase(testtools.TestCase):
         self.config = self.useFixture(
             config_fixture.Config(nova_conf.CONF)
         ).config
-        self.incoming = incoming_lib.Incoming('dest', 1, 1, post=id)
+        self.incoming = destination.Destination(
+            'dest', 1, {'destination': 1}, post=id
+        )
         self.incoming.resume(standstill.Standstill.COUNTING)
         self.throttle = host_lib.HostController(
-            {'source': 1},
+            {'in progress': {'source': 1}},
             start=id,
-            consents=consent.Consents(),
-            incoming=self.incoming,
+            source=source.Source('dest', 1),
+            tell=id,
+            destination=self.incoming,
         )
         self.serials = itertools.count()
         self.ask_for(3)
 
     def ask_for(self, count):
         items = tuple(
-            wire.Item(f'm{n}', f'i{n}', wire.Standing.READY, arrival=n)
+            messages.Item(
+                f'm{n}',
+                f'i{n}',
+                'destination',
+                messages.Standing.READY,
+                arrival=n,
+            )
             for n in range(count)
         )
         self.incoming.hear(
-            wire.Ask('src', 1, next(self.serials), 1, items, complete=True)
+            messages.Ask('src', 1, next(self.serials), 1, items, complete=True)
         )
 
     def check(self, longest, dest_compute=None):

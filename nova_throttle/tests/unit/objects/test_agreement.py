@@ -15,31 +15,37 @@ from oslo_serialization import jsonutils
 from oslo_utils.fixture import uuidsentinel as uuids
 import testtools
 
-from nova_throttle.admission import wire
+from nova_throttle.agreement import messages
 from nova_throttle.objects import agreement
 from nova_throttle.objects import base
 
-ASK = wire.Ask(
+ASK = messages.Ask(
     source='src',
     incarnation=3,
     serial=7,
     knows=2,
     items=tuple(
-        wire.Item(getattr(uuids, standing), uuids.instance, standing, -1, 5)
-        for standing in wire.Standing
+        messages.Item(
+            getattr(uuids, standing), uuids.instance, 'link', standing, -1, 5
+        )
+        for standing in messages.Standing
     ),
     complete=True,
 )
 
-TELL = wire.Tell(
+TELL = messages.Tell(
     destination='dest',
     incarnation=2,
     serial=9,
     answers=3,
-    offers=(wire.Offer(uuids.a, 7), wire.Offer(uuids.b, 6, keep=True)),
-    limit=2,
-    owners=(uuids.a, uuids.b),
-    places=((uuids.c, 1), (uuids.d, 3)),
+    heard=5,
+    offers=(messages.Offer(uuids.a, 'link', 7),),
+    gates=(
+        messages.Gate(
+            'link', 2, (uuids.a, uuids.b), ((uuids.c, 1), (uuids.d, 3))
+        ),
+        messages.Gate('rack'),
+    ),
     standstill='service starts',
 )
 
@@ -57,8 +63,8 @@ class AgreementTestCase(testtools.TestCase):
         self.assert_crosses(agreement.Tell, TELL)
 
     def test_nothing_to_say(self):
-        self.assert_crosses(agreement.Ask, wire.Ask('src', 1, 1, 0, ()))
-        self.assert_crosses(agreement.Tell, wire.Tell('dest', 1, 1, 0))
+        self.assert_crosses(agreement.Ask, messages.Ask('src', 1, 1, 0, ()))
+        self.assert_crosses(agreement.Tell, messages.Tell('dest', 1, 1, 0))
 
     def test_what_makes_no_sense_is_refused(self):
         primitive = base.to_primitive(agreement.Ask.from_core(ASK))

@@ -34,17 +34,18 @@ from nova_throttle.objects import entry as entry_obj
 from nova_throttle.objects import snapshot as snapshot_obj
 
 HASHES = {
-    agreement.Ask.obj_name(): '1.0-494a6fd061935eccd56bc542c8409f70',
+    agreement.Ask.obj_name(): '2.0-494a6fd061935eccd56bc542c8409f70',
     'Gate': '1.1-5d98f8b767654164e24ad33847a9c17f',
-    agreement.Item.obj_name(): '1.0-3489e48c10dde6522ebee5fb09a17750',
+    agreement.GateNews.obj_name(): '2.0-d1ea0cab0cf30230e82281bb1b1355a0',
+    agreement.Item.obj_name(): '2.0-0b95bacf5c6b88f4147c65cd77bcd17c',
     entry_obj.JournalEntry.obj_name(): (
         '1.0-74587b52d32eb553b76890a61dccc739'
     ),
-    agreement.Offer.obj_name(): '1.0-16879ebaff8c1c6051e79a15a2a07418',
+    agreement.Offer.obj_name(): '2.0-a2db6ef8fade1e64c31b994fdcba6c71',
     'QueueEntry': '1.0-74ddfe0c75b0eb144886ef1f8baf5bb0',
     'Snapshot': '1.0-71b002de3929ad2a76048dda5b4eb5bc',
-    agreement.Tell.obj_name(): '1.0-8fe6b762fdb406ffa71db500c737c4ef',
-    'Wait': '1.2-7d4d47f4f1d99fd909d0f9baaab099a0',
+    agreement.Tell.obj_name(): '2.0-8343a79d665a8d7230ded6efadd84481',
+    'Wait': '1.2-b4e35638d75018000c8c2c8cf9ad483c',
 }
 
 # An older reader refuses any other.

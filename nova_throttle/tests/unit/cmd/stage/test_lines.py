@@ -57,7 +57,7 @@ class LinesTestCase(testtools.TestCase):
         self.assertEqual(
             [
                 'server-1  queued     a -> b  position 2, gate full: '
-                'destination b (2 of 2 in progress, place 3 in its line)'
+                'destination b (2 of 2 in progress, position 3)'
             ],
             self.show(FULL, change=True),
         )
@@ -70,7 +70,7 @@ class LinesTestCase(testtools.TestCase):
         self.assertEqual([], self.show(ASKING))
         (line,) = self.show(FULL)
         self.assertTrue(line.startswith('server-1  waits      a -> b'), line)
-        self.assertEqual([], self.show(dataclasses.replace(FULL, place=2)))
+        self.assertEqual([], self.show(dataclasses.replace(FULL, position=2)))
 
     def test_gates(self):
         self.lines._gates_at -= lines.GATES_TICK

@@ -59,7 +59,7 @@ class DrawTestCase(testtools.TestCase):
             waits_for=WAITS,
         )
         drawn = self.draw(report.Picture((), (waiting,)))
-        self.assertIn('4. b full, place 3; a full', drawn)
+        self.assertIn('4. b full, position 3; a full', drawn)
 
     def test_another_reason(self):
         wait = snapshot.Wait(

@@ -14,44 +14,47 @@
 
 import dataclasses
 
-from nova_throttle.admission import controller
-from nova_throttle.admission import outgoing
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import standstill
-from nova_throttle.admission import wire
+from nova_throttle.agreement import messages
+from nova_throttle.agreement import outgoing
+from nova_throttle.agreement import source as source_lib
 from nova_throttle.tests.unit.admission import base
 
 Standstill = standstill.Standstill
 
-READY = wire.Standing.READY
-WAITS = wire.Standing.WAITS
-INSISTS = wire.Standing.INSISTS
-HOLDS = wire.Standing.HOLDS
-GONE = wire.Standing.GONE
+READY = messages.Standing.READY
+WAITS = messages.Standing.WAITS
+INSISTS = messages.Standing.INSISTS
+HOLDS = messages.Standing.HOLDS
+GONE = messages.Standing.GONE
 
 
-class OutgoingTestCase(base.CoreTestCase):
+def make_request(name, destination='d', gates=('source',)):
+    gate = request_lib.RemoteGate('destination', destination)
+    needs = request_lib.Needs(gates, (gate,))
+    return request_lib.Request(name, f'i-{name}', destination, (needs,))
+
+
+class SourceTestCase(base.CoreTestCase):
     """One source with one slot; the test says what destinations tell."""
 
     def setUp(self):
         super().setUp()
         self.posted = []
         self.now = 0.0
-        self.out = outgoing.Outgoing(
-            's', 5, self.posted.append, clock=lambda: self.now
-        )
-        self.throttle = controller.Controller(
-            {'source': 1},
+        self.out = outgoing.OutgoingController(
+            {base.STAGE: {'source': 1}},
             self._start,
-            consents=self.out,
+            source=source_lib.Source('s', 5, clock=lambda: self.now),
+            tell=self.posted.append,
             patience=1,
             clock=lambda: self.now,
         )
+        self.throttle = self.out
 
     def migrate(self, name, destination='d'):
-        request = request_lib.Request(
-            name, f'i-{name}', destination, ('source',), consent=destination
-        )
+        request = make_request(name, destination)
         self.throttle.submit(request)
         return request
 
@@ -65,11 +68,12 @@ class OutgoingTestCase(base.CoreTestCase):
 
     def tell(self, *names, number=None, destination='d', life=7, **others):
         """Offer slots."""
-        keep = others.pop('keep', False)
         number = self.serial if number is None else number
-        offers = tuple(wire.Offer(name, number, keep) for name in names)
+        offers = tuple(
+            messages.Offer(name, 'destination', number) for name in names
+        )
         fields = {'serial': 1, 'answers': 5, **others}
-        tell = wire.Tell(destination, life, offers=offers, **fields)
+        tell = messages.Tell(destination, life, offers=offers, **fields)
         self.out.receive(tell)
         return tell
 
@@ -169,35 +173,35 @@ class OutgoingTestCase(base.CoreTestCase):
 
     def test_kept_slot_is_used_when_there_is_room(self):
         self.insisting()
-        self.tell('m1', keep=True)
+        self.tell('m1')
         self.assertEqual(['busy'], self.started)
         self.throttle.finish('busy')
         self.assertEqual(['busy', 'm1'], self.started)
 
     def test_kept_slot_dies_with_its_destination(self):
         self.insisting()
-        self.tell('m1', keep=True)
+        self.tell('m1')
         self.out.report('d', 8)
         self.throttle.finish('busy')
         self.assertEqual(['busy'], self.started)
 
     def test_kept_slot_dies_with_the_number_of_this_life(self):
         self.insisting()
-        self.tell('m1', keep=True)
+        self.tell('m1')
         self.tell(destination='other', answers=9)
         self.throttle.finish('busy')
         self.assertEqual(['busy'], self.started)
 
     def test_kept_slot_is_given_back_at_the_close(self):
         self.insisting()
-        self.tell('m1', keep=True)
+        self.tell('m1')
         self.throttle.halt(Standstill.STOPPING)
         self.assertEqual({'m1': WAITS}, self.said())
 
     def test_kept_slot_is_declined_while_held(self):
         self.insisting()
         self.throttle.halt(Standstill.PAUSED)
-        self.tell('m1', keep=True)
+        self.tell('m1')
         self.assertEqual({'m1': WAITS}, self.said())
 
     def test_insists_again_after_close_and_proceed(self):
@@ -215,18 +219,25 @@ class OutgoingTestCase(base.CoreTestCase):
         self.migrate('m1')
         self.said()
         self.throttle.adopt(base.make_request('other', 'source'))
-        offer = self.throttle.offer
+        tell = self.tell()
+        offer = messages.Offer('m1', 'destination', self.serial)
+        first = dataclasses.replace(tell, offers=(offer,))
+        source = self.throttle._source
+        accept = source.accept
         said = {}
 
         def interrupted(*args):
-            self.throttle.offer = offer
-            self.tell('m1')
+            source.accept = accept
+            # Another thread comes first; then there is room again.
+            self.throttle._lock.release()
+            self.out.receive(first)
             said.update(self.said())
             self.throttle.finish('other')
-            return offer(*args)
+            self.throttle._lock.acquire()
+            return accept(*args)
 
-        self.throttle.offer = interrupted
-        self.tell('m1')
+        source.accept = interrupted
+        self.out.receive(first)
         self.assertEqual({'m1': WAITS}, said)
         self.assertEqual([], self.started)
         self.assertEqual({'m1': READY}, self.said())
@@ -279,9 +290,7 @@ class OutgoingTestCase(base.CoreTestCase):
 
     def test_a_request_without_gates_of_this_host(self):
         """It raised ValueError."""
-        self.throttle.submit(
-            request_lib.Request('m1', 'i-m1', 'd', (), consent='d')
-        )
+        self.throttle.submit(make_request('m1', gates=()))
         self.assertEqual({'m1': READY}, self.said())
         self.tell('m1')
         self.assertEqual(['m1'], self.started)

@@ -14,21 +14,23 @@
 
 import testtools
 
-from nova_throttle.admission import guest
-from nova_throttle.admission import incoming
 from nova_throttle.admission import standstill
-from nova_throttle.admission import wire
+from nova_throttle.agreement import destination
+from nova_throttle.agreement import ledger
+from nova_throttle.agreement import messages
+
+GATE = messages.DESTINATION
 
 Standstill = standstill.Standstill
 
-READY = wire.Standing.READY
-WAITS = wire.Standing.WAITS
-INSISTS = wire.Standing.INSISTS
-HOLDS = wire.Standing.HOLDS
-GONE = wire.Standing.GONE
+READY = messages.Standing.READY
+WAITS = messages.Standing.WAITS
+INSISTS = messages.Standing.INSISTS
+HOLDS = messages.Standing.HOLDS
+GONE = messages.Standing.GONE
 
 
-class IncomingTestCase(testtools.TestCase):
+class DestinationTestCase(testtools.TestCase):
     """One destination; the test says what its sources say."""
 
     def setUp(self):
@@ -38,17 +40,19 @@ class IncomingTestCase(testtools.TestCase):
         self.gate.resume(Standstill.COUNTING)
 
     def make(self, limit, incarnation=5):
-        return incoming.Incoming('d', incarnation, limit, self.posted.append)
+        return destination.Destination(
+            'd', incarnation, {GATE: limit}, self.posted.append
+        )
 
     def hear(self, serial, complete=False, source='s', life=1, **standings):
         """Say how requests stand; the number in a name is its arrival."""
         knows = standings.pop('knows', 0)
         reported = standings.pop('reported', False)
         items = tuple(
-            wire.Item(name, f'i-{name}', standing, 0, int(name[1:]))
+            messages.Item(name, f'i-{name}', GATE, standing, 0, int(name[1:]))
             for name, standing in standings.items()
         )
-        ask = wire.Ask(source, life, serial, knows, items, complete)
+        ask = messages.Ask(source, life, serial, knows, items, complete)
         self.gate.hear(ask, reported=reported)
 
     def offers(self, source='s'):
@@ -56,12 +60,13 @@ class IncomingTestCase(testtools.TestCase):
         return [(o.migration_uuid, o.number) for o in tell.offers]
 
     def assert_gate(self, owners=(), offered=(), waiting=()):
-        state = self.gate.state()
+        state = self.gate.state(GATE)
         seen = state.owners, state.offered, state.waiting
         self.assertEqual((owners, offered, waiting), seen)
 
     def fact(self, name, active=True, source='s'):
-        return guest.Fact(name, f'i-{name}', source, active)
+        gates = (GATE,) if active else ()
+        return ledger.Fact(name, f'i-{name}', source, gates)
 
     def test_served_by_arrival_whatever_the_source(self):
         self.hear(1, m9=READY)
@@ -210,16 +215,16 @@ class IncomingTestCase(testtools.TestCase):
 
     def test_resized_up_and_down(self):
         self.hear(1, m1=READY, m2=READY, m3=READY)
-        self.gate.resize(2)
+        self.gate.resize(GATE, 2)
         self.assert_gate(offered=('m1', 'm2'), waiting=('m3',))
-        self.gate.resize(1)
+        self.gate.resize(GATE, 1)
         self.hear(2, m1=GONE)
         self.assert_gate(offered=('m2',), waiting=('m3',))
-        self.gate.resize(0)
+        self.gate.resize(GATE, 0)
         self.assert_gate(offered=('m2', 'm3'))
 
     def test_dead_source_keeps_only_what_is_in_progress(self):
-        self.gate.resize(2)
+        self.gate.resize(GATE, 2)
         self.hear(1, m1=READY, m2=READY, m3=READY)
         self.gate.arrives(self.fact('m1'))
         facts = [self.fact('m1'), self.fact('m2', active=False)]

@@ -21,41 +21,43 @@ from collections.abc import Mapping
 import dataclasses
 import types
 
-from nova_throttle.admission import consent
-from nova_throttle.admission import controller
-from nova_throttle.admission import incoming as incoming_lib
-from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import effects
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import destination as destination_lib
+from nova_throttle.agreement import outgoing
+from nova_throttle.agreement import source as source_lib
 
 Standstill = standstill.Standstill
 
 
-class HostController(controller.Controller):
-    """Decide when each request of this host may start.
+class HostController(outgoing.OutgoingController):
+    """Decide what starts on either side of this host.
 
-    :param gates: see the controller.
+    :param stages: see the controller.
     :param start: see the controller.
-    :param consents: see the controller.
-    :param incoming: the gate of what comes to this host. It stands
-        still until whoever knows the facts has counted what comes.
+    :param source: the half of what goes out.
+    :param tell: see the base.
+    :param destination: the half of what comes in. It stands still until
+        whoever knows the facts has counted what comes.
     """
 
     def __init__(
         self,
-        gates: Mapping[str, int],
-        start: Callable[[request_lib.Request], None],
+        stages: Mapping[str, Mapping[str, int]],
+        start: Callable[[effects.Grant], None],
         *,
-        consents: consent.Consents,
-        incoming: incoming_lib.Incoming,
+        source: source_lib.Source,
+        tell: Callable[[str], None],
+        destination: destination_lib.Destination,
     ) -> None:
-        super().__init__(gates, start, consents=consents)
-        self._incoming = incoming
+        super().__init__(stages, start, source=source, tell=tell)
+        self.destination = destination
 
     def resize(self, gate: str, limit: int) -> None:
         """Change a gate's limit, at once; see the controller."""
-        if gate == incoming_lib.GATE:
-            self._incoming.resize(limit)
+        if gate in self.destination.gates:
+            self.destination.resize(gate, limit)
         else:
             super().resize(gate, limit)
 
@@ -64,23 +66,25 @@ class HostController(controller.Controller):
         if reason in standstill.OUTGOING:
             super().halt(reason)
         if reason in standstill.INCOMING:
-            self._incoming.halt(reason)
+            self.destination.halt(reason)
 
     def resume(self, reason: Standstill) -> None:
         """Take a reason on each side that it is about."""
         if reason in standstill.OUTGOING:
             super().resume(reason)
         if reason in standstill.INCOMING:
-            self._incoming.resume(reason)
+            self.destination.resume(reason)
 
     def gate(self, name: str) -> snapshot_lib.GateState:
         """Return what is true of one gate; see the controller."""
-        if name == incoming_lib.GATE:
-            return self._incoming.state()
+        if name in self.destination.gates:
+            return self.destination.state(name)
         return super().gate(name)
 
     def snapshot(self) -> snapshot_lib.Snapshot:
         """Return what is true at this instant, as a frozen value."""
         own = super().snapshot()
-        gates = {**own.gates, incoming_lib.GATE: self._incoming.state()}
+        gates = dict(own.gates)
+        for name in self.destination.gates:
+            gates[name] = self.destination.state(name)
         return dataclasses.replace(own, gates=types.MappingProxyType(gates))

@@ -157,7 +157,7 @@ class SimulationTestCase(testtools.TestCase):
         """A gate that gives one slot too many does not pass."""
         fleet = world_lib.World(scenario.Scenario(hosts=4, span=60))
         for host in fleet.hosts.values():
-            host.destination.incoming.resize(3)
+            host.destination.incoming.resize('destination', 3)
         self.assertRaises(loop.Violation, fleet.run)
 
     def test_command_line(self):

@@ -18,33 +18,29 @@ numbers it carries, and the next message says again all that matters.
 """
 
 import dataclasses
-import enum
 
+from nova_throttle.admission import remote
 
-class Standing(str, enum.Enum):
-    """How a request stands with its source: a closed set."""
+# The gate that a destination sees taken by itself: it is asked to prepare.
+DESTINATION = 'destination'
 
-    # It can't start there now.
-    WAITS = 'waits'
-    # It starts as soon as the destination has a slot for it.
-    READY = 'ready'
-    # It was passed over for long: a slot is to be kept for it.
-    INSISTS = 'insists'
-    # It is in progress.
-    HOLDS = 'holds'
-    # It is over, or will never start.
-    GONE = 'gone'
+Standing = remote.Standing
+
+WAITING = frozenset({Standing.WAITS, Standing.READY, Standing.INSISTS})
+ASKING = frozenset({Standing.READY, Standing.INSISTS})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Item:
-    """One request, as its source tells of it.
+    """How one request stands to one gate, as its source tells.
 
-    :param arrival: its place among the requests of all hosts.
+    :param gate: the gate's name.
+    :param arrival: its position among the requests of all hosts.
     """
 
     migration_uuid: str
     instance_uuid: str
+    gate: str
     standing: Standing
     priority: int = 0
     arrival: int = 0
@@ -72,21 +68,35 @@ class Ask:
     @property
     def wants_answer(self) -> bool:
         """Whether anything in it waits."""
-        waits = (Standing.WAITS, Standing.READY, Standing.INSISTS)
-        return self.complete or any(i.standing in waits for i in self.items)
+        return self.complete or any(i.standing in WAITING for i in self.items)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Offer:
     """A slot for a request, to be taken or declined at once.
 
+    :param gate: the gate's name.
     :param number: the serial of the message of the source that it answers.
-    :param keep: the slot is kept if the source has no room right now.
     """
 
     migration_uuid: str
+    gate: str
     number: int
-    keep: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Gate:
+    """What is true of one gate of a destination.
+
+    :param limit: its slots; 0 is unlimited.
+    :param owners: migration UUIDs in progress there.
+    :param positions: of the source's requests that wait, 1 is next.
+    """
+
+    name: str
+    limit: int = 0
+    owners: tuple[str, ...] = ()
+    positions: tuple[tuple[str, int], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,9 +107,7 @@ class Tell:
     :param incarnation: see Ask.
     :param serial: see Ask.
     :param answers: the incarnation of the source that it knows.
-    :param limit: slots of its gate; 0 is unlimited.
-    :param owners: migration UUIDs in progress there.
-    :param places: of the source's requests in the line, 1 is next.
+    :param heard: the serial of the last message of that life.
     :param standstill: why it gives no slot to anybody; empty if it does.
     """
 
@@ -107,8 +115,7 @@ class Tell:
     incarnation: int
     serial: int
     answers: int
+    heard: int = -1
     offers: tuple[Offer, ...] = ()
-    limit: int = 0
-    owners: tuple[str, ...] = ()
-    places: tuple[tuple[str, int], ...] = ()
+    gates: tuple[Gate, ...] = ()
     standstill: str = ''

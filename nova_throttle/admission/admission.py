@@ -1,0 +1,260 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Requests meet gates.
+
+A request gets all slots of a stage at once or none, and the stages in their
+order; what frees a slot hands it to the next request in the same step; while
+there is a reason to stand still, nothing starts. Nobody is called: each
+change returns what has to be done.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+
+from nova_throttle.admission import effects as effects_lib
+from nova_throttle.admission import members as members_lib
+from nova_throttle.admission import queue
+from nova_throttle.admission import remote
+from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.admission import stages as stages_lib
+from nova_throttle.admission import standstill as standstill_lib
+from nova_throttle.admission import waits
+from nova_throttle import exception
+
+Effects = effects_lib.Effects
+Member = members_lib.Member
+Request = request_lib.Request
+Standstill = standstill_lib.Standstill
+Ticket = request_lib.Ticket
+
+
+class Admission:
+    """Decide when each request may start.
+
+    Not thread-safe: the controller holds its lock around every call, and
+    says what each means.
+
+    :param stages: the limits of the gates of each stage, in their order.
+    :param keepers: who arranges slots of gates kept elsewhere, by the name
+        of the gate.
+    :param patience: see the queue.
+    :param clock: seconds, monotonic.
+    :raises InvalidLimit: if a limit is negative.
+    """
+
+    def __init__(
+        self,
+        stages: Mapping[str, Mapping[str, int]],
+        keepers: Mapping[str, remote.Keeper],
+        patience: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._keepers = keepers
+        self._parties = tuple(dict.fromkeys(keepers.values()))
+        self._clock = clock
+        self.stages = stages_lib.Stages(stages, frozenset(keepers), patience)
+        self.members = members_lib.Members(self.stages)
+        # Until when a gate is known to be kept by nobody.
+        self._waived: dict[request_lib.RemoteGate, float] = {}
+        self.standstill: frozenset[Standstill] = frozenset()
+
+    # From the request to its end
+
+    def submit(self, request: Request) -> Effects:
+        """Accept a request."""
+        if Standstill.STOPPING in self.standstill:
+            raise exception.AdmissionClosed(
+                migration_uuid=request.migration_uuid
+            )
+        self.members.check(request)
+        return self._enter(Member(request), 0, request.ticket)
+
+    def resubmit(self, request: Request) -> Effects:
+        """Put a request that was accepted before at the head."""
+        self.members.check(request, again=True)
+        before = self.members.get(request.migration_uuid)
+        if before is not None:
+            self.members.end(before, None)
+        return self._enter(Member(request), 0, request.ticket, first=True)
+
+    def adopt(self, request: Request, stages: int) -> Effects:
+        """Note what is in progress already."""
+        self.members.check(request)
+        self.members.adopt(request, stages)
+        return self._effects()
+
+    def advance(self, migration_uuid: str, ticket: Ticket) -> Effects:
+        """Have a request wait for its next stage."""
+        member = self.members.get(migration_uuid)
+        if member is None or not member.owned or member.waiting:
+            raise exception.NotInProgress(migration_uuid=migration_uuid)
+        index = max(member.owned) + 1
+        if index >= len(member.request.needs):
+            raise exception.NoFurtherStage(migration_uuid=migration_uuid)
+        return self._enter(member, index, ticket)
+
+    def release(
+        self,
+        migration_uuid: str,
+        stage: str,
+        ticket: Ticket | None = None,
+        error: BaseException | None = None,
+    ) -> Effects:
+        """Take the slots of one stage back."""
+        member = self.members.get(migration_uuid)
+        for index, owned in member.owned.items() if member else ():
+            is_meant = ticket is None or ticket is owned
+            if member and self.stages[index].name == stage and is_meant:
+                self.members.give_back(member, index, error)
+                break
+        return self.admit()
+
+    def finish(
+        self, migration_uuid: str, error: BaseException | None
+    ) -> Effects:
+        """Take all slots back."""
+        member = self.members.get(migration_uuid)
+        if member is not None and member.owned:
+            self.members.end(member, error)
+        return self.admit()
+
+    def forget(self, migration_uuid: str, ticket: Ticket) -> Effects:
+        """Take out what waits with a ticket that was cancelled."""
+        member = self.members.get(migration_uuid)
+        # Not by name: it may have come again, in another request.
+        if member and member.waiting and member.waiting.ticket is ticket:
+            self.members.leave(member)
+            # Who waits for a set of futures is woken by this alone.
+            ticket.set_running_or_notify_cancel()
+        return self.admit()
+
+    def admit(self) -> Effects:
+        """Make an owner of the next that can start, of one only."""
+        grant = None
+        while not self.standstill and grant is None:
+            found = self.stages.next()
+            if found is None:
+                break
+            grant = self._take(*found)
+        return self._effects(grant)
+
+    # Gates, and whether anything starts
+
+    def answer(self, answers: Iterable[remote.Answer]) -> Effects:
+        """Take up what is said of gates that are kept elsewhere."""
+        for answer in answers:
+            if isinstance(answer, remote.Waived):
+                self._waived[answer.gate] = answer.until
+            elif isinstance(answer, remote.Withdrawn):
+                self._waived.pop(answer.gate, None)
+            for stage in self.stages:
+                stage.answer(answer)
+        return self.admit()
+
+    def grant(self, granted: remote.Granted) -> Effects:
+        """Start what has a slot elsewhere, keep that, or decline it."""
+        found = self.stages.find(granted.migration_uuid)
+        if found is None or granted.gate not in found[1].lacking:
+            return self._effects()
+        index, waiting = found
+        start = None
+        if self.standstill:
+            self.stages[index].decline(waiting)
+        elif self.stages[index].grant(waiting, granted.gate):
+            start = self._take(index, waiting)
+        return self._effects(start)
+
+    def is_waived(self, gate: request_lib.RemoteGate) -> bool:
+        """Tell whether what comes now needs no slot of a remote gate."""
+        until = self._waived.get(gate)
+        if until is not None and self._clock() >= until:
+            del self._waived[gate]
+        return gate in self._waived
+
+    def defer(
+        self, migration_uuid: str, reason: snapshot_lib.WaitReason | None
+    ) -> Effects:
+        """Pass over what waits until it is told to go on."""
+        found = self.stages.find(migration_uuid)
+        if found is not None:
+            self.stages[found[0]].defer(found[1], reason)
+        return self.admit()
+
+    def resize(self, gate: str, limit: int) -> Effects:
+        """Change the limit of a gate."""
+        self.stages.of_gate(gate).gates[gate].resize(limit)
+        return self.admit()
+
+    def halt(self, reason: Standstill) -> Effects:
+        """Let nothing start until a reason is taken."""
+        self.standstill |= {reason}
+        for stage in self.stages:
+            stage.retreat()
+        return self._effects()
+
+    def resume(self, reason: Standstill) -> Effects:
+        """Take a reason for a standstill."""
+        self.standstill -= {reason}
+        return self.admit()
+
+    def look(self) -> waits.Look:
+        """Return what a snapshot is made of: references, and little else."""
+        return waits.Look(
+            gates=self.stages.states(),
+            stages=[waits.look_at(stage) for stage in self.stages],
+            known={
+                gate: known
+                for party in self._parties
+                for gate, known in party.known().items()
+            },
+            standstill=self.standstill,
+            now=self._clock(),
+        )
+
+    def _enter(
+        self, member: Member, index: int, ticket: Ticket, first: bool = False
+    ) -> Effects:
+        if ticket.cancelled():
+            request_lib.wake_waiters(ticket)
+            return self._effects()
+        waiting = self.members.enter(
+            member, index, ticket, self._clock(), first
+        )
+        waived = frozenset(filter(self.is_waived, waiting.needs.remote))
+        self.stages[index].enter(waiting, waived, bool(self.standstill))
+        return self.admit()
+
+    def _take(
+        self, index: int, waiting: queue.Waiting
+    ) -> effects_lib.Grant | None:
+        if not self.members.take(index, waiting):
+            return None
+        name = self.stages[index].name
+        return effects_lib.Grant(waiting.request, name, waiting.ticket)
+
+    def _effects(self, start: effects_lib.Grant | None = None) -> Effects:
+        if not self.standstill:
+            for stage in self.stages:
+                stage.refresh()
+        tell: tuple[str, ...] = ()
+        if self._keepers:
+            for want in self.stages.take_wants():
+                self._keepers[want.gate.name].note(want)
+            for party in self._parties:
+                tell += tuple(party.due())
+        ended = self.members.take_ended()
+        if start is None and not ended and not tell:
+            return effects_lib.NOTHING
+        return Effects(start, ended, tell)

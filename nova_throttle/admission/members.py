@@ -1,0 +1,152 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What each request of a host waits for, and what it owns.
+
+A request is known from the moment it waits until it owns nothing any more.
+It waits for one stage at most, and owns those before it.
+"""
+
+from concurrent import futures
+import dataclasses
+
+from nova_throttle.admission import effects
+from nova_throttle.admission import queue
+from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import stages as stages_lib
+from nova_throttle import exception
+
+Request = request_lib.Request
+Ticket = request_lib.Ticket
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Member:
+    """A request: what it waits for, and the ticket of each stage it owns."""
+
+    request: Request
+    waiting: queue.Waiting | None = None
+    owned: dict[int, Ticket] = dataclasses.field(default_factory=dict)
+
+
+class Members:
+    """The requests of a host.
+
+    Not thread-safe: the controller holds its lock around every call.
+
+    :param stages: the stages of the host.
+    """
+
+    def __init__(self, stages: stages_lib.Stages) -> None:
+        self._stages = stages
+        self._members: dict[str, Member] = {}
+        self._ended: list[effects.End] = []
+
+    def get(self, migration_uuid: str) -> Member | None:
+        """Return a request that is known."""
+        return self._members.get(migration_uuid)
+
+    def count(self) -> tuple[int, int]:
+        """Return how many are in progress, and how many wait."""
+        owners = sum(bool(m.owned) for m in self._members.values())
+        waiting = sum(m.waiting is not None for m in self._members.values())
+        return owners, waiting
+
+    def check(self, request: Request, again: bool = False) -> None:
+        """See that a request is new and can be served.
+
+        :param again: it may be in progress already.
+        :raises DuplicateRequest: if it is known, or was.
+        :raises UnknownGate: if it needs a gate that does not exist.
+        """
+        known = self._members.get(request.migration_uuid)
+        may_come = known is None or (again and known.waiting is None)
+        if not may_come or request_lib.is_used(request.ticket):
+            raise exception.DuplicateRequest(
+                migration_uuid=request.migration_uuid
+            )
+        self._stages.check(request)
+
+    def enter(
+        self,
+        member: Member,
+        index: int,
+        ticket: Ticket,
+        now: float,
+        first: bool = False,
+    ) -> queue.Waiting:
+        """Have a request wait for a stage."""
+        stage, request = self._stages[index], member.request
+        self._members[request.migration_uuid] = member
+        member.waiting = stage.queue.add(
+            request, request.needs[index], ticket, now, first
+        )
+        return member.waiting
+
+    def take(self, index: int, waiting: queue.Waiting) -> bool:
+        """Make an owner of a request, unless its ticket was cancelled."""
+        member = self._members[waiting.uuid]
+        # The one instant that decides between cancel and admission.
+        if not waiting.ticket.set_running_or_notify_cancel():
+            self.leave(member)
+            return False
+        self._stages[index].take(waiting)
+        member.waiting = None
+        member.owned[index] = waiting.ticket
+        return True
+
+    def adopt(self, request: Request, count: int) -> None:
+        """Make a request that is in progress the owner of some stages."""
+        member = self._members[request.migration_uuid] = Member(request)
+        for index in range(count):
+            ticket: Ticket = futures.Future() if index else request.ticket
+            ticket.set_running_or_notify_cancel()
+            self._stages[index].adopt(request, request.needs[index])
+            member.owned[index] = ticket
+
+    def leave(self, member: Member) -> None:
+        """Take a request out of the queue."""
+        waiting, member.waiting = member.waiting, None
+        found = self._stages.find(member.request.migration_uuid)
+        if waiting is not None and found is not None:
+            self._stages[found[0]].leave(waiting)
+        self._forget(member)
+
+    def give_back(
+        self, member: Member, index: int, error: BaseException | None = None
+    ) -> None:
+        """Take the slots of one stage back."""
+        ticket = member.owned.pop(index)
+        request = member.request
+        self._stages[index].give_back(request, request.needs[index])
+        self._ended.append(effects.End(ticket, error))
+        self._forget(member)
+
+    def end(self, member: Member, error: BaseException | None) -> None:
+        """Take all slots back, and what it waits for out of the queue."""
+        if member.waiting is not None:
+            ticket = member.waiting.ticket
+            if ticket.set_running_or_notify_cancel():
+                given_up = error or futures.CancelledError()
+                self._ended.append(effects.End(ticket, given_up))
+            self.leave(member)
+        for index in sorted(member.owned):
+            self.give_back(member, index, error)
+
+    def take_ended(self) -> tuple[effects.End, ...]:
+        """Return the tickets that are over, each once."""
+        ended, self._ended = tuple(self._ended), []
+        return ended
+
+    def _forget(self, member: Member) -> None:
+        if member.waiting is None and not member.owned:
+            del self._members[member.request.migration_uuid]

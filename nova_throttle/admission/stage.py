@@ -1,0 +1,197 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One stage: gates whose slots a request gets all at once, or none of them.
+
+Those of this host and those kept elsewhere alike. What enters, waits here,
+is taken in its turn, and gives its slots back by its own name.
+"""
+
+from collections.abc import Mapping
+import math
+
+from nova_throttle.admission import asking
+from nova_throttle.admission import limiter
+from nova_throttle.admission import queue
+from nova_throttle.admission import remote
+from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle import exception
+
+Request = request_lib.Request
+Standing = remote.Standing
+Waiting = queue.Waiting
+
+
+class Stage:
+    """Decide which request is next at one set of gates.
+
+    Not thread-safe: the controller holds its lock around every call.
+
+    :param name: of the stage.
+    :param gates: the limit of each gate of this host by its name.
+    :param patience: see the queue.
+    :raises InvalidLimit: if a limit is negative.
+    """
+
+    def __init__(
+        self, name: str, gates: Mapping[str, int], patience: int
+    ) -> None:
+        self.name = name
+        self.gates = {n: limiter.Limiter(n, s) for n, s in gates.items()}
+        self.queue = queue.WaitQueue(patience)
+        self.asking = asking.Asking()
+
+    def check(self, needs: request_lib.Needs) -> None:
+        """See that all gates of this host are of this stage.
+
+        :raises UnknownGate: if one is not.
+        """
+        for gate in needs.gates:
+            if gate not in self.gates:
+                raise exception.UnknownGate(gate=gate)
+
+    def enter(
+        self,
+        waiting: Waiting,
+        waived: frozenset[request_lib.RemoteGate],
+        still: bool,
+    ) -> None:
+        """Have a request that was queued ask for what it needs elsewhere.
+
+        :param waived: what of it nobody keeps.
+        :param still: nothing starts at this host now.
+        """
+        if waiting.needs.remote:
+            free = 0 if still else self.free(waiting.needs.gates)
+            self.asking.add(waiting, waived, free)
+            self.queue.place(waiting)
+
+    def leave(self, waiting: Waiting) -> None:
+        """Forget a request that will never start."""
+        self.queue.remove(waiting)
+        if waiting.needs.remote:
+            self.asking.remove(waiting, Standing.GONE)
+
+    def next(self) -> Waiting | None:
+        """Return the first request that can start now."""
+        return self.queue.next(self._room)
+
+    def take(self, waiting: Waiting) -> None:
+        """Make a request that waits the owner of its slots."""
+        self.queue.remove(waiting)
+        if waiting.needs.remote:
+            self.asking.remove(waiting, Standing.HOLDS)
+        for gate in waiting.needs.gates:
+            self.gates[gate].acquire(waiting.uuid)
+
+    def adopt(self, request: Request, needs: request_lib.Needs) -> None:
+        """Make a request that is in progress an owner, beyond any limit."""
+        for gate in needs.gates:
+            self.gates[gate].adopt(request.migration_uuid)
+        self.asking.say_all(request, needs, Standing.HOLDS)
+
+    def give_back(self, request: Request, needs: request_lib.Needs) -> None:
+        """Take the slots of a request back."""
+        for gate in needs.gates:
+            self.gates[gate].release(request.migration_uuid)
+        self.asking.say_all(request, needs, Standing.GONE)
+
+    def grant(self, waiting: Waiting, gate: request_lib.RemoteGate) -> bool:
+        """Use a slot of a gate kept elsewhere, keep it, or decline.
+
+        It is kept while others are being asked, if this host has room; and
+        for one that insists, whose turn is reserved.
+
+        :returns: whether the request has all it needs now.
+        """
+        if gate in waiting.waived:
+            self.asking.void(waiting, gate)
+        self.asking.grant(waiting, gate)
+        if waiting.deferred:
+            self.decline(waiting)
+        elif waiting.insists:
+            self.queue.place(waiting)
+            return waiting.eligible and self._may_start(waiting)
+        elif waiting.missing:
+            if self.free(waiting.needs.gates) <= 0:
+                self.decline(waiting)
+        elif self._may_start(waiting):
+            return True
+        else:
+            self.decline(waiting)
+        return False
+
+    def decline(self, waiting: Waiting) -> None:
+        """Give back what a request has elsewhere."""
+        self.asking.decline(waiting)
+        self.queue.place(waiting)
+
+    def answer(self, answer: remote.Answer) -> None:
+        """Take note that a gate kept elsewhere has no slot, or is none."""
+        if isinstance(answer, remote.Refused):
+            waiting = self.queue.get(answer.migration_uuid)
+            if waiting is not None and self.asking.refuse(
+                waiting, answer.gate
+            ):
+                # Its turn is reserved if this happens too often.
+                self.queue.credit(waiting)
+            return
+        change = self.asking.void
+        if isinstance(answer, remote.Waived):
+            change = self.asking.waive
+        for waiting in self.queue.all():
+            if answer.gate in waiting.needs.remote:
+                change(waiting, answer.gate)
+                self.queue.place(waiting)
+
+    def defer(
+        self, waiting: Waiting, reason: snapshot_lib.WaitReason | None
+    ) -> None:
+        """Pass a request over until it is told to go on.
+
+        :param reason: why; None lets it go on.
+        """
+        waiting.deferred = reason
+        if waiting.needs.remote:
+            self.asking.decline(waiting)
+        self.queue.place(waiting)
+
+    def retreat(self) -> None:
+        """Let nothing ask elsewhere: nothing starts at this host."""
+        for waiting in self.asking.retreat():
+            self.queue.place(waiting)
+
+    def refresh(self) -> None:
+        """Let as many ask elsewhere as could start."""
+        for waiting in self.queue.take_impatient():
+            if waiting.needs.remote:
+                self.asking.insist(waiting)
+        self.asking.ready_up(self.free)
+
+    def free(self, gates: tuple[str, ...]) -> float:
+        """Tell how many requests could start, but for what is elsewhere."""
+        free = min((self._room(gate) for gate in gates), default=math.inf)
+        if free <= 0:
+            return 0
+        kept = self.reservations()
+        return free - max((len(kept.get(g, ())) for g in gates), default=0)
+
+    def reservations(self) -> queue.Reservations:
+        """Tell for whom slots are kept, in their order, by gate."""
+        return self.queue.reservations(self._room)
+
+    def _may_start(self, waiting: Waiting) -> bool:
+        return self.queue.may_start(waiting, self._room)
+
+    def _room(self, gate: str) -> float:
+        return self.gates[gate].room()

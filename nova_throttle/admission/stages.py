@@ -1,0 +1,112 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The stages of one host, in the order in which a request takes them."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+
+from nova_throttle.admission import queue
+from nova_throttle.admission import remote
+from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.admission import stage as stage_lib
+from nova_throttle import exception
+
+
+class Stages:
+    """All stages of a host.
+
+    Not thread-safe: the controller holds its lock around every call.
+
+    :param stages: the limits of the gates of each, by name, in their order.
+    :param remote_names: names of gates that are kept elsewhere.
+    :param patience: see the queue.
+    :raises InvalidLimit: if a limit is negative.
+    """
+
+    def __init__(
+        self,
+        stages: Mapping[str, Mapping[str, int]],
+        remote_names: frozenset[str],
+        patience: int,
+    ) -> None:
+        self._stages = [
+            stage_lib.Stage(name, gates, patience)
+            for name, gates in stages.items()
+        ]
+        self._remote_names = remote_names
+
+    def __iter__(self) -> Iterator[stage_lib.Stage]:
+        return iter(self._stages)
+
+    def __getitem__(self, index: int) -> stage_lib.Stage:
+        return self._stages[index]
+
+    def check(self, request: request_lib.Request) -> None:
+        """See that all gates exist, each in the stage it is needed for.
+
+        :raises UnknownGate: if one does not.
+        """
+        for index, needs in enumerate(request.needs):
+            for gate in needs.gates:
+                if gate not in self._stages[index].gates:
+                    raise exception.UnknownGate(gate=gate)
+            for elsewhere in needs.remote:
+                if elsewhere.name not in self._remote_names:
+                    raise exception.UnknownGate(gate=elsewhere.name)
+
+    def of_gate(self, gate: str) -> stage_lib.Stage:
+        """Return the stage that a gate of this host is of.
+
+        :raises UnknownGate: if there is no such gate.
+        """
+        for stage in self._stages:
+            if gate in stage.gates:
+                return stage
+        raise exception.UnknownGate(gate=gate)
+
+    def state(self, name: str) -> snapshot_lib.GateState:
+        """Return what is true of one gate.
+
+        :raises UnknownGate: if there is no such gate.
+        """
+        gate = self.of_gate(name).gates[name]
+        return snapshot_lib.GateState(name, gate.limit, gate.owners)
+
+    def states(self) -> dict[str, snapshot_lib.GateState]:
+        """Return what is true of each gate, by name."""
+        return {
+            name: self.state(name)
+            for stage in self._stages
+            for name in stage.gates
+        }
+
+    def find(self, migration_uuid: str) -> tuple[int, queue.Waiting] | None:
+        """Return what a request waits for, and its stage."""
+        for index, stage in enumerate(self._stages):
+            waiting = stage.queue.get(migration_uuid)
+            if waiting is not None:
+                return index, waiting
+        return None
+
+    def next(self) -> tuple[int, queue.Waiting] | None:
+        """Return what can start now, the furthest on its way first."""
+        for index in reversed(range(len(self._stages))):
+            waiting = self._stages[index].next()
+            if waiting is not None:
+                return index, waiting
+        return None
+
+    def take_wants(self) -> list[remote.Want]:
+        """Return what has changed for gates kept elsewhere, each once."""
+        return [w for s in self._stages for w in s.asking.take_wants()]

@@ -1,0 +1,203 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What each queued request waits for.
+
+Little is copied under the lock; all else is made of that without it.
+"""
+
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+import types
+from typing import NamedTuple
+
+from nova_throttle.admission import queue
+from nova_throttle.admission import remote
+from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.admission import stage as stage_lib
+from nova_throttle.admission import standstill as standstill_lib
+
+Standstill = standstill_lib.Standstill
+Wait = snapshot_lib.Wait
+WaitReason = snapshot_lib.WaitReason
+
+# What is said of a standstill: the first reason that there is.
+_SAID = {
+    Standstill.STOPPING: WaitReason.STOPPING,
+    Standstill.STARTING: WaitReason.STARTING,
+    Standstill.COUNTING: WaitReason.STARTING,
+    Standstill.PAUSED: WaitReason.PAUSED,
+}
+
+
+class _Queued(NamedTuple):
+    """One request that waits, as it was at that instant."""
+
+    waiting: queue.Waiting
+    missing: tuple[request_lib.RemoteGate, ...]
+    deferred: WaitReason | None
+    asks: bool
+
+
+class StageLook(NamedTuple):
+    """What was seen of a stage.
+
+    :param reserved: for whom slots are kept, by gate.
+    :param queued: all that wait, in no order.
+    """
+
+    reserved: queue.Reservations
+    queued: list[_Queued]
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What a controller saw of itself at one instant.
+
+    :param known: what is known of gates that are kept elsewhere.
+    :param now: seconds, monotonic.
+    """
+
+    gates: Mapping[str, snapshot_lib.GateState]
+    stages: list[StageLook]
+    known: Mapping[request_lib.RemoteGate, remote.Known]
+    standstill: frozenset[Standstill]
+    now: float
+
+
+def look_at(stage: stage_lib.Stage) -> StageLook:
+    """Copy what a snapshot needs of a stage; the caller holds the lock."""
+    return StageLook(
+        stage.reservations(),
+        [
+            _Queued(waiting, waiting.missing, waiting.deferred, waiting.asks)
+            for waiting in stage.queue.all()
+        ],
+    )
+
+
+def in_order(look: Look) -> Iterator[queue.Waiting]:
+    """Iterate over all that waits, what is furthest on its way first."""
+    for stage in reversed(look.stages):
+        yield from queue.in_order(each.waiting for each in stage.queued)
+
+
+def snapshot(look: Look) -> snapshot_lib.Snapshot:
+    """Make the frozen value of a look."""
+    reason = wait_reason(look.standstill)
+    standstill = (Wait(reason),) if reason else ()
+    entries = [
+        (each.waiting, standstill or tuple(_waits(each, stage, look)))
+        for stage in reversed(look.stages)
+        for each in sorted(stage.queued, key=_position)
+    ]
+    return snapshot_lib.Snapshot(
+        types.MappingProxyType(dict(look.gates)),
+        tuple(
+            _entry(waiting, position, look.now - waiting.since, waits)
+            for position, (waiting, waits) in enumerate(entries, 1)
+        ),
+        Standstill.STOPPING in look.standstill,
+    )
+
+
+def wait_reason(standstill: Collection[Standstill]) -> WaitReason | None:
+    """Return what to say of a standstill; None if there is none."""
+    for reason, said in _SAID.items():
+        if reason in standstill:
+            return said
+    return None
+
+
+def _position(queued: _Queued) -> tuple[int, int]:
+    return queued.waiting.priority, queued.waiting.sequence
+
+
+def _entry(
+    waiting: queue.Waiting,
+    position: int,
+    seconds: float,
+    waits: tuple[Wait, ...],
+) -> snapshot_lib.QueueEntry:
+    request = waiting.request
+    return snapshot_lib.QueueEntry(
+        migration_uuid=request.migration_uuid,
+        instance_uuid=request.instance_uuid,
+        destination=request.destination,
+        priority=waiting.priority,
+        position=position,
+        seconds_waited=seconds,
+        waits_for=waits,
+    )
+
+
+def _waits(queued: _Queued, stage: StageLook, look: Look) -> list[Wait]:
+    """Say what keeps a queued request from starting."""
+    waiting = queued.waiting
+    waits = []
+    if queued.deferred:
+        waits.append(Wait(queued.deferred))
+    for name in waiting.needs.gates:
+        keepers = stage.reserved.get(name, [])
+        wait = _wait_here(look.gates[name], waiting, keepers)
+        waits.extend([wait] if wait else [])
+    for gate in queued.missing:
+        elsewhere = _wait_elsewhere(queued, gate, look.known.get(gate))
+        # That another host is being asked is worth saying only if nothing
+        # else keeps it.
+        if elsewhere and not (waits and elsewhere.reason is WaitReason.ASKING):
+            waits.append(elsewhere)
+    return waits
+
+
+def _wait_here(
+    gate: snapshot_lib.GateState,
+    waiting: queue.Waiting,
+    keepers: list[queue.Waiting],
+) -> Wait | None:
+    ahead = sum(keeper < waiting for keeper in keepers)
+    if not gate.limit or gate.limit - len(gate.owners) > ahead:
+        return None
+    if len(gate.owners) >= gate.limit:
+        reason = WaitReason.GATE_FULL
+    else:
+        reason = WaitReason.RESERVED
+    return Wait(reason, gate.name, gate.limit, gate.owners)
+
+
+def _wait_elsewhere(
+    queued: _Queued,
+    gate: request_lib.RemoteGate,
+    known: remote.Known | None,
+) -> Wait | None:
+    known = known or remote.Known()
+    position = known.positions.get(queued.waiting.uuid, 0)
+    if known.silent:
+        return Wait(WaitReason.SILENT, gate.name, host=gate.host)
+    if not position:
+        # It does not know of this one yet.
+        return Wait(WaitReason.ASKING, gate.name, host=gate.host)
+    if known.standstill:
+        reason = WaitReason(known.standstill)
+    elif 0 < known.limit <= len(known.owners):
+        reason = WaitReason.GATE_FULL
+    elif not queued.asks:
+        # There is room for it: only its own host keeps it.
+        return None
+    else:
+        reason = WaitReason.ASKING
+    return Wait(
+        reason, gate.name, known.limit, known.owners, gate.host, position
+    )

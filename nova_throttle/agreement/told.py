@@ -1,0 +1,246 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a source has told one destination, and has heard of it.
+
+Not thread-safe: the controller holds its lock around every call.
+"""
+
+from collections.abc import Iterator
+import dataclasses
+
+from nova_throttle.admission import remote
+from nova_throttle.admission import request as request_lib
+from nova_throttle.agreement import messages
+
+Standing = messages.Standing
+
+# A gate's name and a migration UUID.
+_Key = tuple[str, str]
+
+
+@dataclasses.dataclass(slots=True)
+class _Entry:
+    """How a request stands to a gate, and what was last said about it."""
+
+    request: request_lib.Request
+    gate: request_lib.RemoteGate
+    standing: Standing
+    # The serial of the last message about it.
+    number: int = -1
+
+    def granted(self) -> remote.Granted:
+        return remote.Granted(self.request.migration_uuid, self.gate)
+
+    def refused(self) -> remote.Refused:
+        return remote.Refused(self.request.migration_uuid, self.gate)
+
+
+class Told:
+    """The requests of this host for one destination.
+
+    :param host: the destination.
+    """
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        # The life of the destination that was heard of last; 0 is none.
+        self.incarnation = 0
+        self.heard_at = float('-inf')
+        # Until when it is known to keep no gate.
+        self.open_until: float | None = None
+        self.silent = False
+        # Whether the next message has to say all.
+        self.complete = True
+        self.known: dict[request_lib.RemoteGate, remote.Known] = {}
+        self._entries: dict[_Key, _Entry] = {}
+        self._news: dict[_Key, _Entry] = {}
+        self._waiting = 0
+        # The serial of its last message about its gates.
+        self._serial = -1
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything waits for a slot there."""
+        return self._waiting > 0
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether anything is known of requests for it."""
+        return bool(self._entries)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to tell it."""
+        return bool(self._news) or (self.complete and bool(self._entries))
+
+    # What is told
+
+    def is_new(self, want: remote.Want) -> bool:
+        """Tell whether a request waits that is not known yet."""
+        key = want.gate.name, want.request.migration_uuid
+        return want.standing in messages.WAITING and key not in self._entries
+
+    def note(self, want: remote.Want) -> None:
+        """Take note of how a request stands to a gate."""
+        request, gate, standing = want
+        key = gate.name, request.migration_uuid
+        entry = self._entries.get(key)
+        if entry is None:
+            if standing is not Standing.GONE:
+                self._begin(key, _Entry(request, gate, standing))
+            return
+        before, entry.standing = entry.standing, standing
+        self._count(before, standing)
+        unsaid = key in self._news
+        self._news[key] = entry
+        if standing is Standing.GONE:
+            del self._entries[key]
+            if entry.number < 0 and before in messages.WAITING:
+                # It has never heard of it.
+                del self._news[key]
+        elif _is_seen_there(gate, standing) or (
+            # It insists by now, and that was not said yet: so it is said
+            # that the slot is kept.
+            standing is Standing.KEEPS and not unsaid
+        ):
+            del self._news[key]
+
+    def _begin(self, key: _Key, entry: _Entry) -> None:
+        self._entries[key] = self._news[key] = entry
+        self._count(Standing.GONE, entry.standing)
+        if entry.standing is Standing.HOLDS:
+            # It may be new to a destination that was restarted as well.
+            self.complete = True
+
+    def _count(self, before: Standing, after: Standing) -> None:
+        self._waiting += after in messages.WAITING
+        self._waiting -= before in messages.WAITING
+
+    def forget_news(self) -> None:
+        """Tell nothing now: the destination keeps no gate."""
+        self._news.clear()
+        self.complete = True
+
+    def take_news(self, serial: int) -> tuple[messages.Item, ...]:
+        """Return what the next message says.
+
+        :param serial: of that message.
+        """
+        entries = dict(self._news)
+        if self.complete:
+            entries.update(self._entries)
+        self._news.clear()
+        self.complete = False
+        for entry in entries.values():
+            entry.number = serial
+        return tuple(map(_item, entries.values()))
+
+    # What is heard
+
+    def meet(self, incarnation: int) -> bool:
+        """Note which life of the destination speaks.
+
+        :returns: whether it is another than that which spoke before, or did
+            not keep a gate.
+        """
+        is_new = self.open_until is not None or incarnation != self.incarnation
+        self.open_until = None
+        if incarnation > self.incarnation:
+            # If there was one, it has forgotten what it was told.
+            self.complete = self.complete or self.incarnation > 0
+            self.incarnation = incarnation
+            self.known = {}
+            self._serial = -1
+        return is_new
+
+    def read(self, tell: messages.Tell) -> None:
+        """Note what the destination says of its gates."""
+        self.silent = False
+        if tell.serial <= self._serial:
+            return
+        self._serial = tell.serial
+        self.known = {
+            request_lib.RemoteGate(gate.name, self.host): remote.Known(
+                gate.limit,
+                gate.owners,
+                dict(gate.positions),
+                tell.standstill,
+            )
+            for gate in tell.gates
+        }
+
+    def disown(self, offers: tuple[messages.Offer, ...]) -> None:
+        """Decline offers for what this host has forgotten."""
+        for offer in offers:
+            key = offer.gate, offer.migration_uuid
+            if key not in self._entries and key not in self._news:
+                gate = request_lib.RemoteGate(offer.gate, self.host)
+                request = request_lib.Request(
+                    offer.migration_uuid, '', self.host, ()
+                )
+                self._news[key] = _Entry(request, gate, Standing.GONE)
+
+    def accept(self, offer: messages.Offer) -> remote.Granted | None:
+        """Return what an offer grants.
+
+        :returns: None if it is void: something newer was said about its
+            request, or it was answered before.
+        """
+        entry = self._entries.get((offer.gate, offer.migration_uuid))
+        if (
+            entry is None
+            or entry.standing not in messages.ASKING
+            or entry.number != offer.number
+        ):
+            return None
+        return entry.granted()
+
+    def refusals(self, tell: messages.Tell) -> Iterator[remote.Refused]:
+        """Return what was asked for and is not offered.
+
+        Only for requests that need several slots: the others have nothing
+        to give back.
+        """
+        offered = {(o.gate, o.migration_uuid) for o in tell.offers}
+        for key, entry in self._asked_for_several():
+            if 0 <= entry.number <= tell.heard and key not in offered:
+                yield entry.refused()
+
+    def unanswered(self) -> Iterator[remote.Refused]:
+        """Return what was asked for in vain: nothing was heard."""
+        for _, entry in self._asked_for_several():
+            yield entry.refused()
+
+    def _asked_for_several(self) -> Iterator[tuple[_Key, _Entry]]:
+        for key, entry in self._entries.items():
+            if entry.standing is Standing.READY and any(
+                len(needs.remote) > 1 for needs in entry.request.needs
+            ):
+                yield key, entry
+
+
+def _is_seen_there(gate: request_lib.RemoteGate, standing: Standing) -> bool:
+    """Tell whether a destination finds out by itself."""
+    return standing is Standing.HOLDS and gate.name == messages.DESTINATION
+
+
+def _item(entry: _Entry) -> messages.Item:
+    request = entry.request
+    return messages.Item(
+        request.migration_uuid,
+        request.instance_uuid,
+        entry.gate.name,
+        entry.standing,
+        request.priority,
+        request.arrival,
+    )

@@ -1,0 +1,69 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The two sides of one host: each reason for a standstill is about its own."""
+
+import testtools
+
+from nova_throttle.admission import standstill
+from nova_throttle.agreement import destination
+from nova_throttle.agreement import host
+from nova_throttle.agreement import source
+
+Standstill = standstill.Standstill
+
+
+class BothSidesTestCase(testtools.TestCase):
+    """What is about one side of a host leaves the other alone."""
+
+    def setUp(self):
+        super().setUp()
+        self.incoming = destination.Destination('d', 1, {'destination': 1}, id)
+        self.throttle = host.HostController(
+            {'in progress': {'source': 1}},
+            id,
+            source=source.Source('d', 1),
+            tell=id,
+            destination=self.incoming,
+        )
+        self.throttle.resume(Standstill.COUNTING)
+
+    def assert_gives(self, gives):
+        self.assertEqual(gives, not self.incoming.compose('s').standstill)
+
+    def test_what_holds_both_sides_opens_both(self):
+        self.throttle.halt(Standstill.PAUSED)
+        self.assert_gives(False)
+        self.throttle.resume(Standstill.PAUSED)
+        self.assert_gives(True)
+
+    def test_what_comes_is_not_counted_because_the_queue_is_restored(self):
+        self.throttle.halt(Standstill.STARTING)
+        self.throttle.halt(Standstill.COUNTING)
+        self.throttle.resume(Standstill.STARTING)
+        self.assert_gives(False)
+
+    def test_a_stop_is_about_both(self):
+        self.throttle.halt(Standstill.STOPPING)
+        self.assert_gives(False)
+        self.assertTrue(self.throttle.closed)
+
+    def test_gates_of_both_sides_are_seen_and_changed(self):
+        self.throttle.resize('source', 3)
+        self.throttle.resize('destination', 4)
+        gates = self.throttle.snapshot().gates
+        self.assertEqual(
+            {'source': 3, 'destination': 4},
+            {name: gate.limit for name, gate in gates.items()},
+        )
+        for name, limit in ('source', 3), ('destination', 4):
+            self.assertEqual(limit, self.throttle.gate(name).limit)

@@ -106,10 +106,12 @@ class Peers:
 
     # What this host says
 
-    def _ask(self, host: str) -> None:
+    def _ask(self, host: str) -> bool:
+        """Ask a destination; return whether it answered."""
         ask = self.throttle.compose(host)
         if ask is None:
-            return
+            return True
+        answered = True
         self._first_asked(ask)
         try:
             tell = self._api.ask(nova_context.get_admin_context(), host, ask)
@@ -118,10 +120,12 @@ class Peers:
         except exception.ThrottleError as error:
             LOG.warning('Destination %s can not be asked: %s', host, error)
             self.throttle.failed(host)
+            answered = False
         else:
             if tell is not None:
                 self.receive(tell)
         self._changed()
+        return answered
 
     def _tell(self, host: str) -> None:
         # A message that is lost is found out by the next look.

@@ -31,7 +31,8 @@ class _Watched(destination_lib.Destination):
         before = {c.uuid for c in ledger.claims() if c.offered}
         super()._give(ledger)
         for claim in ledger.claims():
-            if claim.offered and claim.uuid not in before:
+            is_first = claim.item.gate == messages.DESTINATION
+            if is_first and claim.offered and claim.uuid not in before:
                 self.on_offer(claim.uuid)
 
 
@@ -46,7 +47,11 @@ class Destination:
         self.incoming = _Watched(
             host.name,
             incarnation,
-            {messages.DESTINATION: host.incoming_limit},
+            {
+                messages.DESTINATION: host.incoming_limit,
+                'rack': host.world.scenario.rack,
+                'transfer-in': host.world.scenario.link,
+            },
             self._post,
         )
         self.incoming.on_offer = self._on_offer

@@ -43,6 +43,7 @@ class Faults:
         """The bus is perfect from now on; hosts come back by themselves."""
         self._world.bus.is_bad = False
         for host in self._world.hosts.values():
+            host.mute = False
             if not host.up:
                 self._return(host, host.life)
         self._world.calm = True

@@ -35,6 +35,7 @@ class Host:
         self.journal = {}
         self.life = 0
         self.up = False
+        self.mute = False
         self.down_since = 0.0
         self.source = None
         self.destination = None

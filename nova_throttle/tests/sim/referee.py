@@ -20,6 +20,7 @@ import collections
 
 from nova_throttle.agreement import messages
 from nova_throttle.tests.sim import loop
+from nova_throttle.tests.sim import source as source_lib
 
 GATE = messages.DESTINATION
 
@@ -66,6 +67,25 @@ class Referee:
         self._limit(host.outgoing_limit, len(leaving) + 1, migration)
         if migration.basis == 'offer':
             self._begins_there(migration)
+        if self._world.scenario.rack:
+            self._begins_in_rack(host, migration)
+
+    def _begins_in_rack(self, host, migration):
+        is_open = host.source.throttle.is_open(source_lib.RACK)
+        migration.racked = not is_open
+        racked = [m for m in self._world.unsettled if m.moving and m.racked]
+        owners = len(racked) + migration.racked
+        self._limit(self._world.scenario.rack, owners, migration)
+
+    def transfers(self, host, migration):
+        """A migration is about to go on the wire: R1 and R2."""
+        limit = self._world.scenario.link
+        leaving = self._world.leaving[host.name].values()
+        coming = self._world.coming_to[migration.destination].values()
+        for some in leaving, coming:
+            on_wire = sum(m.on_wire and m.basis == 'offer' for m in some)
+            self._limit(limit, on_wire + 1, migration)
+        self._expect('R2 stage', migration.moving, migration)
 
     def began(self, host, migration):
         """A migration has started: what it cost, and who was passed."""
@@ -76,6 +96,8 @@ class Referee:
             prompt = delay <= self._world.scenario.latency + 1e-6
             stormy = self._world.scenario.is_stormy
             paused = self._world.scenario.pauses
+            # It may wait for the answer of another gate.
+            paused = paused or self._world.scenario.rack
             self._expect('R5', kept or stormy or paused or prompt, delay)
         for other in host.journal:
             if other.status == 'queued' and other.order < migration.order:
@@ -111,7 +133,11 @@ class Referee:
             if host.source is None:
                 continue
             throttle = host.source.throttle
-            owners = throttle.gate('source').owners
+            owners = {
+                name: gate.owners
+                for name, gate in throttle.snapshot().gates.items()
+                if gate.owners
+            }
             self._expect('R3', not owners, (host.name, owners))
             self._expect('R3', not throttle.waiting(), host.name)
             left = host.destination.incoming.migrations()

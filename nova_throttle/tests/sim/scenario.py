@@ -31,6 +31,13 @@ class Scenario:
     :param resizes: limits that are changed.
     :param cancels: requests that are cancelled, or aborted.
     :param pauses: hosts that close and go on.
+    :param mute: hosts that are cut off until all is calm.
+    :param link: how many may be on the wire at a time, out of each host and
+        into each; 0 is without this second stage.
+    :param rack: how many may be in progress in all, at a gate that the first
+        host keeps; 0 is without it.
+    :param senders: messages that a host sends at a time.
+    :param silent: of these, to hosts that did not answer the last one.
     :param backward: share of restarts with a clock that was set back.
     :param latency: of a message; it is constant on a perfect bus.
     """
@@ -54,9 +61,14 @@ class Scenario:
     cancels: int = 0
     pauses: int = 0
     backward: float = 0.0
+    mute: int = 0
+    link: int = 0
+    rack: int = 0
+    senders: int = 32
+    silent: int = 8
     latency: float = 0.01
     interval: float = 60.0
-    timeout: float = 10.0
+    timeout: float = 30.0
     down_time: float = 60.0
 
     @property
@@ -67,4 +79,6 @@ class Scenario:
     @property
     def is_stormy(self):
         """Whether anything may be known wrongly for a while."""
-        return self.is_bad or bool(self.crashes or self.plain or self.swaps)
+        return self.is_bad or bool(
+            self.crashes or self.plain or self.swaps or self.mute
+        )

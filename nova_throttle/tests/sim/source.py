@@ -12,26 +12,43 @@
 
 """One life of the source's half, driven as its adapter drives it."""
 
+from concurrent import futures
+
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import outbox
 from nova_throttle.agreement import outgoing
 from nova_throttle.agreement import source as source_lib
 from nova_throttle.tests.sim import bus as bus_lib
 
 GATE = 'source'
 
+# Of the first stage and the second, on this host.
+FIRST, SECOND = 'in progress', 'transfer'
+
+# The gates of other hosts, and the host that keeps the one of all.
+ELSEWHERE = ('destination', 'rack', 'transfer-in')
+RACK = 'h0'
+
 # How long it is remembered that a host has not got the product.
 OPEN_FOR = 300.0
 
 
-def make_request(migration):
+def make_request(migration, scenario):
     """Return what a source knows of a migration."""
-    gate = request_lib.RemoteGate('destination', migration.destination)
+    destination = migration.destination
+    first = [request_lib.RemoteGate('destination', destination)]
+    if scenario.rack:
+        first.append(request_lib.RemoteGate('rack', RACK))
+    needs = [request_lib.Needs((GATE,), tuple(first))]
+    if scenario.link:
+        link = request_lib.RemoteGate('transfer-in', destination)
+        needs.append(request_lib.Needs(('transfer-out',), (link,)))
     return request_lib.Request(
         migration.uuid,
         f'instance of {migration.uuid}',
-        migration.destination,
-        (request_lib.Needs((GATE,), (gate,)),),
+        destination,
+        tuple(needs),
         migration.priority,
         migration.arrival,
     )
@@ -43,12 +60,18 @@ class Source:
     def __init__(self, host, incarnation):
         self.host = host
         self._world = host.world
-        self._due = set()
+        scenario = host.world.scenario
+        self._outbox = outbox.Outbox(scenario.senders, scenario.silent)
         clock = host.world.loop.clock
         self.throttle = outgoing.OutgoingController(
-            {'in progress': {GATE: host.outgoing_limit}},
+            {
+                FIRST: {GATE: host.outgoing_limit},
+                SECOND: {'transfer-out': scenario.link},
+            },
             self._start,
-            source=source_lib.Source(host.name, incarnation, clock=clock),
+            source=source_lib.Source(
+                host.name, incarnation, ELSEWHERE, clock=clock
+            ),
             tell=self._post,
             clock=clock,
         )
@@ -64,21 +87,26 @@ class Source:
         journal = list(self.host.journal)
         for migration in journal:
             if migration.status == 'active':
-                self.throttle.adopt(make_request(migration))
+                stages = 2 if migration.on_wire else 1
+                self.throttle.adopt(self._request(migration), stages)
                 self._settle(migration)
             else:
-                self.throttle.submit(make_request(migration))
+                self.throttle.submit(self._request(migration))
         self.throttle.resume(standstill.Standstill.STARTING)
 
     def submit(self, migration):
         """Accept a migration."""
         self.host.journal[migration] = None
-        self.throttle.submit(make_request(migration))
+        self.throttle.submit(self._request(migration))
 
     def cancel(self, migration):
         """Take a migration out of the queue, or abort it."""
         if self.throttle.cancel(migration.uuid):
-            self._world.close(migration, 'cancelled')
+            if migration.status == 'active':
+                # It waited for the second stage.
+                self._world.end(migration, migration.attempt)
+            else:
+                self._world.close(migration, 'cancelled')
         elif migration.moving:
             self._world.end(migration, migration.attempt)
 
@@ -93,16 +121,27 @@ class Source:
             if self._world.hosts[name].is_down:
                 self.throttle.open(name, 0)
             else:
-                self._pass_on(name, self.throttle.compose(name))
+                self._post(name)
+
+    def _request(self, migration):
+        return make_request(migration, self._world.scenario)
 
     def _start(self, grant):
         migration = self._world.migrations[grant.request.migration_uuid]
-        self._world.begin(self.host, migration)
+        if grant.stage == SECOND:
+            self._world.transfer(self.host, migration)
+        else:
+            self._world.begin(self.host, migration)
+
+    def advance(self, migration):
+        """Have one that is prepared go on the wire, in its turn."""
+        self.throttle.advance(migration.uuid, futures.Future())
 
     def _settle(self, migration):
         """Decide about one that was interrupted."""
         random = self._world.random
-        if not migration.moving or random.random() < 0.5:
+        waits = self._world.scenario.link and not migration.on_wire
+        if waits or not migration.moving or random.random() < 0.5:
             delay = random.uniform(0.1, 5)
             self._world.loop.after(
                 delay, self._roll_back, migration, migration.attempt
@@ -118,27 +157,26 @@ class Source:
             self.finish(migration)
         else:
             migration.status = 'queued'
-            self.throttle.resubmit(make_request(migration))
+            self.throttle.resubmit(self._request(migration))
 
     def _post(self, name):
-        if name not in self._due:
-            self._due.add(name)
-            self._world.loop.after(0, self._send, name)
+        if self._outbox.add(name):
+            self._world.loop.after(0, self._send)
 
-    def _send(self, name):
-        self._due.discard(name)
-        if self.is_alive:
+    def _send(self):
+        """Send one message after the other, as a thread of the product."""
+        while self.is_alive and (name := self._outbox.next()) is not None:
             self._world.touch(self.host)
-            self._pass_on(name, self.throttle.compose(name))
+            ask = self.throttle.compose(name)
+            if ask is not None and ask.wants_answer:
+                self._call(name, ask)
+                return
+            if ask is not None:
+                target = self._world.hosts[name]
+                self._world.bus.cast(target, 'gone', ask)
+            self._outbox.done(name, answered=True)
 
-    def _pass_on(self, name, ask):
-        if ask is None:
-            return
-        target = self._world.hosts[name]
-        if not ask.wants_answer:
-            self._world.bus.cast(target, 'gone', ask)
-            return
-
+    def _call(self, name, ask):
         def done(outcome, tell):
             if outcome == bus_lib.ANSWERED:
                 self.throttle.receive(tell)
@@ -146,5 +184,8 @@ class Source:
                 self.throttle.open(name, OPEN_FOR)
             else:
                 self.throttle.failed(name)
+            self._outbox.done(name, outcome != bus_lib.FAILED)
+            self._send()
 
+        target = self._world.hosts[name]
         self._world.bus.call(self.host, target, 'ask', ask, done)

@@ -22,6 +22,7 @@ from nova_throttle.tests.sim import faults
 from nova_throttle.tests.sim import host as host_lib
 from nova_throttle.tests.sim import loop
 from nova_throttle.tests.sim import referee
+from nova_throttle.tests.sim import source as source_lib
 
 # Nova's own calls between a start and the arrival at the destination.
 PREPARE = 0.2
@@ -32,6 +33,7 @@ class Migration:
     """A record of the database, and what is true of its guest.
 
     :param moving: whether it is in progress, in truth.
+    :param on_wire: whether it is in the second stage, in truth.
     :param basis: why it started: 'offer', 'open' or 'plain'.
     :param attempt: how often it has started.
     """
@@ -46,6 +48,9 @@ class Migration:
     status: str = 'queued'
     outcome: str = ''
     moving: bool = False
+    on_wire: bool = False
+    # Whether it waited for the gate of all before it started.
+    racked: bool = False
     arrived: bool = False
     basis: str = ''
     attempt: int = 0
@@ -115,16 +120,28 @@ class World:
         """
         return [
             ledger.Fact(
-                m.uuid, f'instance of {m.uuid}', m.source, self._owned(m)
+                m.uuid, f'instance of {m.uuid}', m.source, self._owned(host, m)
             )
-            for m in self.recorded_to[host.name].values()
+            for m in self._known_to(host)
             if m.moving
             or not (m.status == 'active' and self.hosts[m.source].is_down)
         ]
 
-    @staticmethod
-    def _owned(migration):
-        return ('destination',) if migration.status == 'active' else ()
+    def _known_to(self, host):
+        if self.scenario.rack and host.name == source_lib.RACK:
+            return sorted(self.unsettled, key=lambda m: m.arrival)
+        return self.recorded_to[host.name].values()
+
+    def _owned(self, host, migration):
+        gates = []
+        if migration.status == 'active':
+            if migration.destination == host.name:
+                gates.append('destination')
+                if migration.on_wire:
+                    gates.append('transfer-in')
+            if self.scenario.rack and host.name == source_lib.RACK:
+                gates.append('rack')
+        return tuple(gates)
 
     def close(self, migration, outcome):
         """Make a record final."""
@@ -150,8 +167,27 @@ class World:
         self.coming_to[migration.destination][migration.uuid] = migration
         attempt = migration.attempt
         self.loop.after(PREPARE, self._arrive, migration, attempt)
-        self.loop.after(migration.duration, self.end, migration, attempt)
+        if self.scenario.link and source.source is not None:
+            self.loop.after(2 * PREPARE, self._advance, migration, attempt)
+        else:
+            self.loop.after(migration.duration, self.end, migration, attempt)
         self.referee.began(source, migration)
+
+    def _advance(self, migration, attempt):
+        source = self.hosts[migration.source]
+        is_on = migration.moving and migration.attempt == attempt
+        if is_on and source.source is not None:
+            self.touch(source)
+            source.source.advance(migration)
+
+    def transfer(self, source, migration):
+        """A migration goes on the wire."""
+        self.loop.note('transfers', migration.uuid)
+        self.referee.transfers(source, migration)
+        migration.on_wire = True
+        self.loop.after(
+            migration.duration, self.end, migration, migration.attempt
+        )
 
     def _arrive(self, migration, attempt):
         if not migration.moving or migration.attempt != attempt:
@@ -172,6 +208,7 @@ class World:
     def stop(self, migration):
         """A guest moves no more."""
         migration.moving = migration.arrived = False
+        migration.on_wire = False
         self.leaving[migration.source].pop(migration.uuid, None)
         self.coming_to[migration.destination].pop(migration.uuid, None)
 
@@ -200,6 +237,8 @@ class World:
                 self.scenario.outgoing,
             )
             self.hosts[host.name] = host
+            mute = self.scenario.hosts - self.scenario.mute
+            host.mute = number >= mute
             host.start()
             phase = self.random.uniform(0, self.scenario.interval)
             self.loop.after(phase, self._check, host)

@@ -27,6 +27,41 @@ from nova_throttle.tests.sim import scenario
 from nova_throttle.tests.sim import world as world_lib
 
 
+# One source, and 16 hosts that are cut off.
+# No slow check finds anything meanwhile.
+SILENT = {
+    'hosts': 18,
+    'mute': 16,
+    'requests': 34,
+    'span': 300.0,
+    'interval': 600.0,
+}
+
+
+class Behind(world_lib.World):
+    """Twice, the last request is behind one to each silent host."""
+
+    def _add_requests(self):
+        names = list(self.hosts)
+        for arrival in range(1, self.scenario.requests + 1):
+            migration = self._make(arrival)
+            number = arrival % 17
+            migration.source = names[0]
+            # The last ones are silent.
+            migration.destination = names[number + 1 if number else 1]
+            self.unsettled.add(migration)
+            wave = (arrival - 1) // 17
+            self.loop.after(150.0 * wave, self._submit, migration)
+
+    def delays(self):
+        """Return how long it took until the healthy one had its offer."""
+        return [
+            migration.offered_at - migration.submitted
+            for migration in self.migrations.values()
+            if migration.destination == 'h1'
+        ]
+
+
 class SimulationTestCase(testtools.TestCase):
     """Each test runs small fleets until all is served and settled."""
 
@@ -100,6 +135,48 @@ class SimulationTestCase(testtools.TestCase):
             pauses=15,
         )
 
+    def test_two_stages(self):
+        self.run_fleets(
+            6, hosts=6, requests=80, span=100, outgoing=2, link=1, cancels=10
+        )
+
+    def test_two_stages_and_faults(self):
+        self.run_fleets(
+            10,
+            hosts=6,
+            requests=80,
+            span=400,
+            outgoing=2,
+            link=1,
+            loss=0.05,
+            slow=0.1,
+            double=0.05,
+            crashes=12,
+            pauses=8,
+            cancels=8,
+        )
+
+    def test_two_gates_elsewhere(self):
+        """A destination's and one of all: each scarce, each needed."""
+        self.run_fleets(10, hosts=6, requests=80, span=100, incoming=1, rack=2)
+
+    def test_two_gates_elsewhere_and_two_stages_and_faults(self):
+        self.run_fleets(
+            12,
+            hosts=6,
+            requests=80,
+            span=400,
+            outgoing=2,
+            rack=3,
+            link=1,
+            loss=0.05,
+            slow=0.1,
+            double=0.05,
+            crashes=10,
+            cancels=10,
+            priorities=2,
+        )
+
     def test_everything_at_once(self):
         self.run_fleets(
             25,
@@ -145,6 +222,24 @@ class SimulationTestCase(testtools.TestCase):
     def test_any_fleet_serves_all_and_leaks_nothing(self, options):
         """Nobody starves, and no rule breaks, in whatever fleet."""
         self.run_fleet(**options)
+
+    def test_a_healthy_host_behind_silent_ones_is_asked_at_once(self):
+        fleet = Behind(scenario.Scenario(**SILENT))
+        fleet.run()
+        self.assertLess(max(fleet.delays()), 1)
+
+    def test_hosts_that_were_silent_share_few_senders(self):
+        fleet = Behind(scenario.Scenario(senders=8, silent=4, **SILENT))
+        fleet.run()
+        first, second = fleet.delays()
+        self.assertLess(second, 1)
+
+    def test_without_enough_senders_it_is_asked_after_two_timeouts(self):
+        """The simulation has the limits of the adapters, and can see it."""
+        fleet = Behind(scenario.Scenario(senders=8, silent=8, **SILENT))
+        fleet.run()
+        timeout = fleet.scenario.timeout
+        self.assertLess(2 * timeout - 1, fleet.delays()[0])
 
     def test_same_seed_same_steps(self):
         options = {'requests': 100, 'loss': 0.1, 'crashes': 5, 'seed': 3}

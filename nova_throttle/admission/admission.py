@@ -66,8 +66,6 @@ class Admission:
         self._clock = clock
         self.stages = stages_lib.Stages(stages, frozenset(keepers), patience)
         self.members = members_lib.Members(self.stages)
-        # Until when a gate is known to be kept by nobody.
-        self._waived: dict[request_lib.RemoteGate, float] = {}
         self.standstill: frozenset[Standstill] = frozenset()
 
     # From the request to its end
@@ -155,12 +153,7 @@ class Admission:
     def answer(self, answers: Iterable[remote.Answer]) -> Effects:
         """Take up what is said of gates that are kept elsewhere."""
         for answer in answers:
-            if isinstance(answer, remote.Waived):
-                self._waived[answer.gate] = answer.until
-            elif isinstance(answer, remote.Withdrawn):
-                self._waived.pop(answer.gate, None)
-            for stage in self.stages:
-                stage.answer(answer)
+            self.stages.answer(answer)
         return self.admit()
 
     def grant(self, granted: remote.Granted) -> Effects:
@@ -175,13 +168,6 @@ class Admission:
         elif self.stages[index].grant(waiting, granted.gate):
             start = self._take(index, waiting)
         return self._effects(start)
-
-    def is_waived(self, gate: request_lib.RemoteGate) -> bool:
-        """Tell whether what comes now needs no slot of a remote gate."""
-        until = self._waived.get(gate)
-        if until is not None and self._clock() >= until:
-            del self._waived[gate]
-        return gate in self._waived
 
     def defer(
         self, migration_uuid: str, reason: snapshot_lib.WaitReason | None
@@ -229,10 +215,9 @@ class Admission:
         if ticket.cancelled():
             request_lib.wake_waiters(ticket)
             return self._effects()
-        waiting = self.members.enter(
-            member, index, ticket, self._clock(), first
-        )
-        waived = frozenset(filter(self.is_waived, waiting.needs.remote))
+        now = self._clock()
+        waiting = self.members.enter(member, index, ticket, now, first)
+        waived = self.stages.waived(waiting.needs, now)
         self.stages[index].enter(waiting, waived, bool(self.standstill))
         return self.admit()
 

@@ -39,7 +39,7 @@ class _Line:
     def __init__(self) -> None:
         self.members: dict[str, Waiting] = {}
         self.asking: dict[str, Waiting] = {}
-        # Those that don't ask, in their order; some are here in vain.
+        # Those that do not ask, in their order; some are here in vain.
         self.idle: list[tuple[int, int, Waiting]] = []
 
     def rest(self, waiting: Waiting) -> None:

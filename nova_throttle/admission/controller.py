@@ -19,18 +19,17 @@ called while it is held.
 from collections.abc import Callable
 from collections.abc import Mapping
 import functools
-import threading
 import time
 
 from nova_throttle.admission import admission
 from nova_throttle.admission import dispatcher
 from nova_throttle.admission import effects as effects_lib
 from nova_throttle.admission import queue
+from nova_throttle.admission import readout
 from nova_throttle.admission import remote
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.admission import standstill
-from nova_throttle.admission import waits
 
 Effects = effects_lib.Effects
 Request = request_lib.Request
@@ -38,7 +37,7 @@ Standstill = standstill.Standstill
 Ticket = request_lib.Ticket
 
 
-class Controller:
+class Controller(readout.Readout):
     """Decide when each request may start, and start it.
 
         throttle = Controller({'in progress': {'source': 1}}, start=spawn)
@@ -74,32 +73,12 @@ class Controller:
         patience: int = queue.PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._admission = admission.Admission(
-            stages, keepers or {}, patience, clock
+        super().__init__(
+            admission.Admission(stages, keepers or {}, patience, clock)
         )
-        self._lock = threading.Lock()
         self._dispatcher = dispatcher.Dispatcher(
             start, tell, self._admit, self._fail
         )
-
-    def __repr__(self) -> str:
-        state = 'closed' if self.closed else 'open'
-        with self._lock:
-            owners, waiting = self._admission.members.count()
-            gates = [
-                gate
-                for stage in self._admission.stages
-                for gate in stage.gates.values()
-            ]
-        return (
-            f'<Controller {state}: {owners} in progress, '
-            f'{waiting} queued, {gates}>'
-        )
-
-    @property
-    def closed(self) -> bool:
-        """Whether stopping has begun."""
-        return Standstill.STOPPING in self._admission.standstill
 
     # From the request to its end
 
@@ -242,28 +221,6 @@ class Controller:
         with self._lock:
             effects = self._admission.resume(reason)
         self._dispatcher.carry_out(effects)
-
-    # What can be seen
-
-    def waiting(self) -> tuple[Request, ...]:
-        """Return the queued requests in their order."""
-        with self._lock:
-            look = self._admission.look()
-        return tuple(waiting.request for waiting in waits.in_order(look))
-
-    def gate(self, name: str) -> snapshot_lib.GateState:
-        """Return what is true of one gate, without a look at the queue.
-
-        :raises UnknownGate: if there is no such gate.
-        """
-        with self._lock:
-            return self._admission.stages.state(name)
-
-    def snapshot(self) -> snapshot_lib.Snapshot:
-        """Return what is true at this instant, as a frozen value."""
-        with self._lock:
-            look = self._admission.look()
-        return waits.snapshot(look)
 
     def _admit(self) -> Effects:
         with self._lock:

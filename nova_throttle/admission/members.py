@@ -144,6 +144,8 @@ class Members:
 
     def take_ended(self) -> tuple[effects.End, ...]:
         """Return the tickets that are over, each once."""
+        if not self._ended:
+            return ()
         ended, self._ended = tuple(self._ended), []
         return ended
 

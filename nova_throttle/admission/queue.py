@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Who is next.
+"""Which is next.
 
 The order is (priority, arrival). A request whose own gates are full is
 passed over, but only so often: then its turn is reserved, so that nothing
@@ -101,7 +101,7 @@ def in_order(some: Iterable[Waiting]) -> list[Waiting]:
 
 # How many slots of a gate are free, by its name.
 Room = Callable[[str], float]
-# Who has a slot of a gate kept, by its name.
+# For which requests slots are kept, by its name.
 Reservations = dict[str, list[Waiting]]
 
 
@@ -256,6 +256,8 @@ class WaitQueue:
 
     def take_impatient(self) -> list[Waiting]:
         """Return those that now get their turn reserved, each once."""
+        if not self._impatient:
+            return []
         impatient, self._impatient = self._impatient, []
         return impatient
 

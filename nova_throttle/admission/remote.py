@@ -29,7 +29,7 @@ from nova_throttle.admission import request as request_lib
 class Standing(str, enum.Enum):
     """How a request stands to a gate kept elsewhere: a closed set."""
 
-    # It can't start now, whatever that gate has free.
+    # It cannot start now, whatever that gate has free.
     WAITS = 'waits'
     # It starts as soon as that gate has a slot for it.
     READY = 'ready'

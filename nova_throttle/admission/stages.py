@@ -45,6 +45,9 @@ class Stages:
             for name, gates in stages.items()
         ]
         self._remote_names = remote_names
+        self._backwards = tuple(reversed(list(enumerate(self._stages))))
+        # Until when a gate is known to be kept by nobody.
+        self._waived: dict[request_lib.RemoteGate, float] = {}
 
     def __iter__(self) -> Iterator[stage_lib.Stage]:
         return iter(self._stages)
@@ -101,11 +104,30 @@ class Stages:
 
     def next(self) -> tuple[int, queue.Waiting] | None:
         """Return what can start now, the furthest on its way first."""
-        for index in reversed(range(len(self._stages))):
-            waiting = self._stages[index].next()
+        for index, stage in self._backwards:
+            waiting = stage.next()
             if waiting is not None:
                 return index, waiting
         return None
+
+    def answer(self, answer: remote.Answer) -> None:
+        """Take up what is said of a gate that is kept elsewhere."""
+        if isinstance(answer, remote.Waived):
+            self._waived[answer.gate] = answer.until
+        elif isinstance(answer, remote.Withdrawn):
+            self._waived.pop(answer.gate, None)
+        for stage in self._stages:
+            stage.answer(answer)
+
+    def waived(
+        self, needs: request_lib.Needs, now: float
+    ) -> frozenset[request_lib.RemoteGate]:
+        """Return the gates of some needs that nobody keeps."""
+        return frozenset(
+            gate
+            for gate in needs.remote
+            if now < self._waived.get(gate, float('-inf'))
+        )
 
     def take_wants(self) -> list[remote.Want]:
         """Return what has changed for gates kept elsewhere, each once."""

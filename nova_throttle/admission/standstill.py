@@ -24,7 +24,7 @@ class Standstill(str, enum.Enum):
 
     # The queue of before the restart is not restored yet.
     STARTING = 'starting'
-    # Who comes to this host is not known yet.
+    # What comes to this host is not known yet.
     COUNTING = 'counting'
     # An operator wants it so.
     PAUSED = 'paused'

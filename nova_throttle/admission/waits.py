@@ -55,11 +55,19 @@ class StageLook(NamedTuple):
     """What was seen of a stage.
 
     :param reserved: for whom slots are kept, by gate.
-    :param queued: all that wait, in no order.
+    :param queued: all that wait, in no order, each what a _Queued is of.
     """
 
     reserved: queue.Reservations
-    queued: list[_Queued]
+    # Plain tuples: there may be thousands, and the lock is held.
+    queued: list[
+        tuple[
+            queue.Waiting,
+            tuple[request_lib.RemoteGate, ...],
+            WaitReason | None,
+            bool,
+        ]
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,17 +89,14 @@ def look_at(stage: stage_lib.Stage) -> StageLook:
     """Copy what a snapshot needs of a stage; the caller holds the lock."""
     return StageLook(
         stage.reservations(),
-        [
-            _Queued(waiting, waiting.missing, waiting.deferred, waiting.asks)
-            for waiting in stage.queue.all()
-        ],
+        [(w, w.missing, w.deferred, w.asks) for w in stage.queue.all()],
     )
 
 
 def in_order(look: Look) -> Iterator[queue.Waiting]:
     """Iterate over all that waits, what is furthest on its way first."""
     for stage in reversed(look.stages):
-        yield from queue.in_order(each.waiting for each in stage.queued)
+        yield from queue.in_order(each[0] for each in stage.queued)
 
 
 def snapshot(look: Look) -> snapshot_lib.Snapshot:
@@ -101,7 +106,7 @@ def snapshot(look: Look) -> snapshot_lib.Snapshot:
     entries = [
         (each.waiting, standstill or tuple(_waits(each, stage, look)))
         for stage in reversed(look.stages)
-        for each in sorted(stage.queued, key=_position)
+        for each in sorted(map(_Queued._make, stage.queued), key=_position)
     ]
     return snapshot_lib.Snapshot(
         types.MappingProxyType(dict(look.gates)),

@@ -20,40 +20,27 @@ alone.
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Mapping
-import contextlib
-import itertools
-import threading
 
-from nova_throttle.admission import snapshot as snapshot_lib
-from nova_throttle.admission import standstill
-from nova_throttle.admission import waits
+from nova_throttle.agreement import gates as gates_lib
 from nova_throttle.agreement import ledger as ledger_lib
 from nova_throttle.agreement import messages
 from nova_throttle import exception
 
 Fact = ledger_lib.Fact
-Standstill = standstill.Standstill
 
 # Before the first message of a source: its life and serial.
 _NEVER = (0, -1)
 
-# Down to which position a request is told at once that it moves.
-_REACH = 8
 
-
-class Destination:
-    """The gates of one host for live migrations that come to it.
-
-    It gives no slot before what comes to the host is counted.
+class Destination(gates_lib.Gates):
+    """What one host, as a destination, and its sources tell each other.
 
     :param host: this host.
     :param incarnation: greater than that of this host's last life.
-    :param gates: the limit of each gate by its name; 0 is unlimited.
-    :param post: called with a source that a message is due for, without a
-        lock held; it must return at once. What is sent is made by compose()
-        when it is sent.
+    :param gates: see the base.
+    :param post: see the base. What is sent is made by compose() when it is
+        sent.
     """
 
     def __init__(
@@ -63,48 +50,12 @@ class Destination:
         gates: Mapping[str, int],
         post: Callable[[str], None],
     ) -> None:
+        super().__init__(gates, post)
         self._host = host
         self.incarnation = incarnation
-        self._post = post
         self._serial = 0
-        self._standstill = {Standstill.COUNTING}
         # The last message of each source: its life and serial.
         self._heard: dict[str, tuple[int, int]] = {}
-        self._ledgers = {n: ledger_lib.Ledger(n, s) for n, s in gates.items()}
-        self.gates = frozenset(gates)
-        # Sources that a message is due for.
-        self._due: set[str] = set()
-        self._lock = threading.Lock()
-
-    # The gates
-
-    @property
-    def counts(self) -> bool:
-        """Whether what comes to the host is still to be counted."""
-        return Standstill.COUNTING in self._standstill
-
-    def halt(self, reason: Standstill) -> None:
-        """Give no slot until this reason is taken."""
-        with self._change():
-            self._standstill.add(reason)
-
-    def resume(self, reason: Standstill) -> None:
-        """Take a reason; slots are given if there is no other."""
-        with self._change():
-            self._standstill.discard(reason)
-
-    def resize(self, gate: str, limit: int) -> None:
-        """Change the number of slots of a gate, at once.
-
-        :raises InvalidLimit: if the limit is negative.
-        """
-        with self._change():
-            self._ledgers[gate].resize(limit)
-
-    def state(self, gate: str) -> snapshot_lib.GateState:
-        """Return what is true of a gate at this instant, as a value."""
-        with self._lock:
-            return self._ledgers[gate].state()
 
     # What sources say
 
@@ -147,13 +98,7 @@ class Destination:
                 serial=self._serial,
                 answers=life,
                 heard=serial,
-                # The number of any other means nothing to this life.
-                offers=tuple(
-                    claim.offer()
-                    for claims in own.values()
-                    for claim in claims
-                    if claim.offered and claim.incarnation == life
-                ),
+                offers=_offers(own.values(), life),
                 gates=tuple(
                     _gate(self._ledgers[name], claims)
                     for name, claims in own.items()
@@ -246,33 +191,7 @@ class Destination:
                 doubtful.update(ledger.reconcile(found, down))
             return sorted(doubtful.difference(down))
 
-    @contextlib.contextmanager
-    def _change(self, answered: str = '') -> Iterator[None]:
-        """Do something, and tell all that wait if they have to know.
-
-        Slots are given when it is done, so that what is to be done is one
-        change: an owner is known before a slot is given to the next, and the
-        order of the items of a message is not that of the slots.
-
-        :param answered: a source that gets an answer anyhow.
-        """
-        with self._lock:
-            before = self._news()
-            try:
-                yield
-            finally:
-                for ledger in self._each_ledger():
-                    self._give(ledger)
-            for name, after in self._news().items():
-                self._due.update(self._interested(name, before[name], after))
-            due, self._due = self._due - {answered}, set()
-        for source in sorted(due):
-            self._post(source)
-
     # The caller of each method from here on holds the lock.
-
-    def _each_ledger(self) -> Collection[ledger_lib.Ledger]:
-        return self._ledgers.values()
 
     def _take_up(self, ask: messages.Ask) -> None:
         named: dict[str, set[str]] = {name: set() for name in self.gates}
@@ -290,41 +209,17 @@ class Destination:
         for name in fact.gates:
             self._ledgers[name].adopt(fact, heard)
 
-    def _give(self, ledger: ledger_lib.Ledger) -> None:
-        ledger.forget_positions()
-        if not self._standstill:
-            for claim in ledger.give():
-                self._offered(claim)
 
-    def _offered(self, claim: ledger_lib.Claim) -> None:
-        """Note that a source has to get an offer."""
-        self._due.add(claim.source)
-
-    def _news(self) -> dict[str, tuple[object, ...]]:
-        """Return what those that wait have to know, by gate."""
-        why = self._why_still()
-        return {
-            name: (why, *ledger.news())
-            for name, ledger in self._ledgers.items()
-        }
-
-    def _interested(
-        self, name: str, before: tuple[object, ...], after: tuple[object, ...]
-    ) -> set[str]:
-        """Return the sources that have to know of a change now."""
-        if before == after:
-            return set()
-        # The others see it when they ask again: each start would be a
-        # message to every source of a fleet.
-        reach = _REACH if before[:2] == after[:2] else None
-        ledger = self._ledgers[name]
-        first = itertools.islice(ledger.positions(), reach)
-        claims = map(ledger.get, first)
-        return {claim.source for claim in claims if claim is not None}
-
-    def _why_still(self) -> str:
-        reason = waits.wait_reason(self._standstill)
-        return reason.value if reason else ''
+def _offers(
+    claims: Iterable[list[ledger_lib.Claim]], life: int
+) -> tuple[messages.Offer, ...]:
+    # The number of any other means nothing to this life of its source.
+    return tuple(
+        claim.offer()
+        for some in claims
+        for claim in some
+        if claim.offered and claim.incarnation == life
+    )
 
 
 def _gate(

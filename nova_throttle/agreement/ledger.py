@@ -12,7 +12,7 @@
 
 """What a destination knows of the slots of one of its gates.
 
-Each slot has a named owner. Who waits is served by priority and arrival,
+Each slot has a named owner. What waits is served by priority and arrival,
 whatever its source; one that came without a slot is an owner beyond the
 limit, and none is given before the owners are below it.
 
@@ -157,13 +157,13 @@ class Ledger:
             }
         return self._positions
 
-    def forget_positions(self) -> None:
-        """Note that something may have changed."""
-        self._positions = None
+    def give(self, still: bool) -> Iterator[Claim]:
+        """After a change, give each free slot to the next that is ready.
 
-    def give(self) -> Iterator[Claim]:
-        """Give the free slots, each to the next that is ready."""
-        while self._ready and self._gate.room() > 0:
+        :param still: none is to be given.
+        """
+        self._positions = None
+        while not still and self._ready and self._gate.room() > 0:
             *_, turn, claim = heapq.heappop(self._ready)
             if claim.turn == turn:
                 self._gate.acquire(claim.uuid)

@@ -1,0 +1,71 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What can be seen of the admission: frozen values, of one instant each."""
+
+import threading
+
+from nova_throttle.admission import admission as admission_lib
+from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.admission import standstill
+from nova_throttle.admission import waits
+
+
+class Readout:
+    """The lock of the admission, and what is read with it.
+
+    :param admission: what decides.
+    """
+
+    def __init__(self, admission: admission_lib.Admission) -> None:
+        self._admission = admission
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        state = 'closed' if self.closed else 'open'
+        with self._lock:
+            owners, waiting = self._admission.members.count()
+            gates = [
+                gate
+                for stage in self._admission.stages
+                for gate in stage.gates.values()
+            ]
+        return (
+            f'<Controller {state}: {owners} in progress, '
+            f'{waiting} queued, {gates}>'
+        )
+
+    @property
+    def closed(self) -> bool:
+        """Whether stopping has begun."""
+        return standstill.Standstill.STOPPING in self._admission.standstill
+
+    def waiting(self) -> tuple[request_lib.Request, ...]:
+        """Return the queued requests in their order."""
+        with self._lock:
+            look = self._admission.look()
+        return tuple(waiting.request for waiting in waits.in_order(look))
+
+    def gate(self, name: str) -> snapshot_lib.GateState:
+        """Return what is true of one gate, without a look at the queue.
+
+        :raises UnknownGate: if there is no such gate.
+        """
+        with self._lock:
+            return self._admission.stages.state(name)
+
+    def snapshot(self) -> snapshot_lib.Snapshot:
+        """Return what is true at this instant, as a frozen value."""
+        with self._lock:
+            look = self._admission.look()
+        return waits.snapshot(look)

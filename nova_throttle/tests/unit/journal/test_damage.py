@@ -194,8 +194,8 @@ class DamageTestCase(base.JournalTestCase):
 
     def test_what_we_can_not_understand_is_set_aside(self):
         for values in (
-            {'nova_throttle_object.version': '1.99'},
-            {'nova_throttle_object.version': '2.0'},
+            {'nova_throttle_object.version': '2.99'},
+            {'nova_throttle_object.version': '1.0'},
             {'nova_throttle_object.name': 'Gate'},
             {'nova_throttle_object.name': 'Unheard'},
             {'nova_throttle_object.data': {'phase': 'flying'}},
@@ -211,7 +211,7 @@ class DamageTestCase(base.JournalTestCase):
         self.assertEqual(6, len(self.errors()))
 
     def test_what_we_can_not_understand_survives_damage(self):
-        self.change_row(**{'nova_throttle_object.version': '1.99'})
+        self.change_row(**{'nova_throttle_object.version': '2.99'})
         with open(self.path, 'r+b') as file:
             file.write(bytes(100))
         journal = self.open_journal()

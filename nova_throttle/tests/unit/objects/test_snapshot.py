@@ -38,7 +38,7 @@ HASHES = {
     'Gate': '1.1-5d98f8b767654164e24ad33847a9c17f',
     agreement.Item.obj_name(): '1.0-3489e48c10dde6522ebee5fb09a17750',
     entry_obj.JournalEntry.obj_name(): (
-        '1.0-74587b52d32eb553b76890a61dccc739'
+        '2.0-2959eb19216a7591e281b82beaeba935'
     ),
     agreement.Offer.obj_name(): '1.0-16879ebaff8c1c6051e79a15a2a07418',
     'QueueEntry': '1.0-74ddfe0c75b0eb144886ef1f8baf5bb0',

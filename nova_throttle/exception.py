@@ -119,6 +119,13 @@ class CancelledByRestart(ThrottleError):
     )
 
 
+class LostInRestart(ThrottleError):
+    msg_fmt = (
+        'a restart of nova-compute lost %(names)s of the request, which '
+        'cannot be read again: %(reason)s'
+    )
+
+
 class Interrupted(ThrottleError):
     msg_fmt = 'nova-compute ended while live migration %(phase)s'
 

@@ -39,6 +39,7 @@ from nova_throttle.compute import leaving
 from nova_throttle.compute import peers
 from nova_throttle.compute import reasons
 from nova_throttle.compute import record
+from nova_throttle.compute import secret
 from nova_throttle.compute import workers
 from nova_throttle import exception
 from nova_throttle import journal
@@ -163,7 +164,9 @@ class Desk:
         job = self.jobs.of_migration(request.migration_uuid)
         assert job is not None  # it leaves the table after the throttle
         fresh: set[str] = getattr(self._asking, 'fresh', set())
-        job.has_waited = request.migration_uuid not in fresh
+        job.has_waited = (
+            job.carried_over or request.migration_uuid not in fresh
+        )
         job.task_key = compat.record_task_start(self.manager, job)
         try:
             self._workers.start(job)
@@ -223,6 +226,7 @@ class Desk:
         checks.check(self.manager, job)
         if job.carried_over:
             credentials.lend(job.context)
+            secret.read_again(self.manager, job)
         # Nova's table has the record that the job had before.
         if job.instance.uuid in self.manager._waiting_live_migrations:
             self._hand_ticket_to_nova(job)

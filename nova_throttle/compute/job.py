@@ -19,6 +19,7 @@ has returned and none of its callbacks is running or still to come.
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 import enum
 import threading
@@ -94,6 +95,8 @@ class Job:
         self.accepted_at = timeutils.utcnow(with_timezone=True)
         # Whether it was accepted before a restart: it has no user's token.
         self.carried_over = False
+        # What the journal did not keep of the request: secrets.
+        self.unkept: Sequence[str] = ()
         # How Nova's shutdown knows it.
         self.task_key: Any = None
         # The open event of the instance action.

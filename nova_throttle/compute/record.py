@@ -21,10 +21,13 @@ from typing import Any
 from nova import context as nova_context
 from nova import objects
 from nova.objects import base as nova_base
+from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
 from nova_throttle.compute import job as job_lib
 from nova_throttle.objects import entry as entry_lib
+
+LOG = logging.getLogger(__name__)
 
 # Of a request context; the token is not among them.
 _IDENTITY = (
@@ -47,14 +50,17 @@ def entry_of(job: job_lib.Job, phase: str, **values: Any) -> Any:
     :param values: other fields of the entry.
     """
     context = job.context.to_dict()
+    # With those that it lacked when it was restored.
+    unkept = set(job.unkept)
     return entry_lib.JournalEntry(
         migration_uuid=job.migration.uuid,
         migration_id=job.migration.id,
         instance_uuid=job.instance.uuid,
         dest=job.dest,
         block_migration=job.block_migration,
-        migrate_data=_dump(job.requested_data),
-        pci_requests=_dump(_pci_requests(job.instance)),
+        migrate_data=_dump(job.requested_data, unkept),
+        pci_requests=_dump(_pci_requests(job.instance), unkept),
+        unkept=sorted(unkept),
         priority=job.request.priority,
         accepted_at=job.accepted_at,
         context={n: context[n] for n in _IDENTITY if context.get(n)},
@@ -76,17 +82,47 @@ def context_of(entry: Any) -> Any:
     )
 
 
-def migrate_data_of(entry: Any) -> Any:
-    """Return what the destination's check had returned, or None."""
-    return _load(entry.migrate_data)
+def restore(entry: Any, job: job_lib.Job) -> None:
+    """Give a job what the destination's check had returned.
+
+    What can't be read, as after Nova was downgraded, the job lacks.
+    """
+    job.unkept = list(entry.unkept)
+    try:
+        job.migrate_data = _load(entry.migrate_data)
+    except Exception:
+        _note_unreadable(job, 'migrate_data')
+        job.migrate_data = unknown_migrate_data()
+    job.requested_data = job.migrate_data
 
 
-def restore_pci_requests(entry: Any, instance: Any) -> None:
-    """Give an instance the PCI requests made for its destination."""
-    requests = _load(entry.pci_requests)
+def unknown_migrate_data() -> Any:
+    """Make what a rollback can do with that destroys nothing."""
+    return objects.LibvirtLiveMigrateData(
+        is_shared_block_storage=True, is_shared_instance_path=True
+    )
+
+
+def restore_pci_requests(entry: Any, job: job_lib.Job) -> None:
+    """Give a job the PCI requests made for its destination."""
+    try:
+        requests = _load(entry.pci_requests)
+    except Exception:
+        _note_unreadable(job, 'pci_requests')
+        return
     if requests is not None:
-        instance.pci_requests = requests
-        instance.obj_reset_changes(['pci_requests'])
+        job.instance.pci_requests = requests
+        job.instance.obj_reset_changes(['pci_requests'])
+
+
+def _note_unreadable(job: job_lib.Job, name: str) -> None:
+    LOG.exception(
+        'The %s of live migration %s in the journal cannot be read',
+        name,
+        job.migration.uuid,
+        instance=job.instance,
+    )
+    job.unkept = [*job.unkept, name]
 
 
 def source_bdms_of(manager: Any, context: Any, entry: Any) -> Any:
@@ -121,14 +157,17 @@ def _pci_requests(instance: Any) -> Any:
     return instance.pci_requests if 'pci_requests' in instance else None
 
 
-def _dump(value: Any) -> str | None:
+def _dump(value: Any, unkept: set[str]) -> str | None:
+    """Return an object as JSON, and note what secrets it had."""
     if value is None:
         return None
     primitive = value.obj_to_primitive()
     data = primitive[nova_base.NovaObject._obj_primitive_key('data')]
     for name in _NOT_KEPT:
         data.pop(name, None)
-    return str(jsonutils.dumps(primitive))
+    text, found = entry_lib.scrubbed(jsonutils.dumps(primitive))
+    unkept.update(found)
+    return text
 
 
 def _load(text: str | None) -> Any:

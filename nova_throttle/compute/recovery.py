@@ -135,11 +135,12 @@ class Recovery:
             _instance(context, entry.instance_uuid),
             entry.block_migration,
             _migration(context, entry),
-            record.migrate_data_of(entry),
+            None,
             priority=entry.priority,
         )
         job.accepted_at = entry.accepted_at
         job.carried_over = True
+        record.restore(entry, job)
         event.resume(self._manager.host, job)
         return job
 
@@ -166,7 +167,7 @@ class Recovery:
             job.migration.uuid,
             instance=job.instance,
         )
-        record.restore_pci_requests(entry, job.instance)
+        record.restore_pci_requests(entry, job)
         self._desk.retake(job)
 
     def _resume(self, entry: Any) -> None:

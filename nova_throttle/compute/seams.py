@@ -121,6 +121,11 @@ CALLED = (
         ('self key future failed ...',),
         optional=True,
     ),
+    Seam(
+        f'{DRIVER}._add_vtpm_secret_to_live_migrate_data',
+        ('self instance dest_check_data ...',),
+        optional=True,
+    ),
     *_seams(
         MANAGER,
         _do_live_migration='self context dest instance block_migration '

@@ -23,7 +23,6 @@ import contextlib
 import errno
 import json
 import logging as std_logging
-import sqlite3
 from typing import Any
 import weakref
 
@@ -197,7 +196,9 @@ class Journal:
             attached = self._store is not None
             try:
                 self._write()
-            except (OSError, sqlite3.Error) as error:
+            # Of a damaged file, anything: SQLite's complaint may quote bytes
+            # that are no text, which is a UnicodeDecodeError of Python's.
+            except Exception as error:
                 self._detach()
                 if not attached:
                     return self._go_on_in_memory(error)
@@ -222,8 +223,8 @@ class Journal:
     def _attach(self) -> store_lib.Store:
         """Return the file, open, whatever is at its path.
 
-        :raises OSError: or sqlite3.Error, if that is not possible now; even
-            then what can be read has been.
+        :raises Exception: any, if that is not possible now; even then what
+            can be read has been.
         """
         refusal = self._own()
         verdict = self._files.judge()
@@ -231,7 +232,9 @@ class Journal:
         if verdict is files_lib.Verdict.OURS:
             try:
                 return self._attach_to_ours(refusal)
-            except sqlite3.Error as error:
+            except OSError:
+                raise
+            except Exception as error:
                 if 'locked' in str(error):  # by an operator's sqlite3
                     raise
                 verdict, reason = files_lib.Verdict.DAMAGED, str(error)

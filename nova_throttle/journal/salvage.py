@@ -72,7 +72,7 @@ def _read(path: str) -> bytes:
 def _selected(path: str) -> Iterator[row_lib.Row]:
     """Yield what SQLite can read: rows in pieces on many pages, too."""
     for order in ('ASC', 'DESC'):  # from both ends up to the damage
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
             yield from _select(path, order)
 
 

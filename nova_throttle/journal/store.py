@@ -88,7 +88,7 @@ class Store:
         try:
             for pragma in _PRAGMAS:
                 self._db.execute(f'PRAGMA {pragma}')
-        except sqlite3.Error:
+        except BaseException:
             self.close()
             raise
 
@@ -145,7 +145,7 @@ class Store:
             for statement, values in statements:
                 self._db.execute(statement, values)
             self._db.execute('COMMIT')
-        except sqlite3.Error:
+        except BaseException:
             if self._db.in_transaction:
                 self._db.execute('ROLLBACK')
             raise

@@ -48,30 +48,42 @@ _SECRET = re.compile(
 )
 
 
-def _scrub(value: Any, secret: bool = False) -> Any:
-    """Return plain data without its secrets, JSON in JSON included."""
+def scrubbed(text: str) -> tuple[str, list[str]]:
+    """Return a JSON text with null for each secret, and where these were.
+
+    :param text: JSON; what is JSON within it is looked into as well.
+    :returns: the text, and for each secret the keys that lead to it.
+    :raises ValueError: if it is no JSON.
+    """
+    found: list[str] = []
+    value = json.loads(text)
+    clean = _scrub(value, (), found)
+    return (json.dumps(clean) if found else text), found
+
+
+def _scrub(value: Any, path: tuple[str, ...], found: list[str]) -> Any:
     if isinstance(value, dict):
-        return {
-            key: _scrub(item, secret or bool(_SECRET.search(key)))
-            for key, item in value.items()
-        }
+        return {k: _scrub(v, (*path, k), found) for k, v in value.items()}
     if isinstance(value, list):
-        return [_scrub(item, secret) for item in value]
-    if secret:
-        return None if value is None else '***'
+        return [_scrub(item, path, found) for item in value]
+    if value is not None and any(map(_SECRET.search, path)):
+        # What the library wraps each object in says nothing.
+        keys = [key for key in path if not key.startswith('nova_object.')]
+        found.append('.'.join(keys))
+        return None
     if isinstance(value, str) and value.lstrip()[:1] in ('{', '['):
-        return _scrub_text(value)
+        return _scrub_text(value, path, found)
     return value
 
 
-def _scrub_text(text: str) -> str:
+def _scrub_text(text: str, path: tuple[str, ...], found: list[str]) -> str:
     """Return a text, without its secrets if it is JSON."""
+    before = len(found)
     try:
-        found = json.loads(text)
+        clean = _scrub(json.loads(text), path, found)
     except (ValueError, RecursionError):
         return text
-    clean = _scrub(found)
-    return text if clean == found else json.dumps(clean)
+    return json.dumps(clean) if len(found) > before else text
 
 
 # The library's types can't be subscribed in its older releases.
@@ -94,16 +106,15 @@ class Identity(fields.Dict):  # type: ignore[type-arg]
 
 
 class ScrubbedJson(fields.String):
-    """A JSON text whose secrets are masked."""
+    """A JSON text without secrets."""
 
     def coerce(self, obj: Any, attr: str, value: Any) -> str:
-        """Refuse what is no JSON; mask what is secret.
+        """Refuse what is no JSON; leave out what is secret.
 
         :raises ValueError: if it is no JSON.
         """
         text = super().coerce(obj, attr, value)
-        json.loads(text)
-        return _scrub_text(text)
+        return scrubbed(text)[0]
 
 
 class IdentityField(fields.AutoTypedField):  # type: ignore[type-arg]
@@ -122,8 +133,8 @@ class JournalEntry(base.ThrottleObject):
     :param values: fields; what is not given has its default, if it has one.
     """
 
-    # Version 1.0: Initial version
-    VERSION = '1.0'
+    # Version 2.0: Initial version
+    VERSION = '2.0'
 
     fields = {
         'migration_uuid': fields.UUIDField(),
@@ -134,6 +145,8 @@ class JournalEntry(base.ThrottleObject):
         # Primitives of Nova's objects.
         'migrate_data': ScrubbedJsonField(nullable=True),
         'pci_requests': ScrubbedJsonField(nullable=True),
+        # Where the secrets were that these two had.
+        'unkept': fields.ListOfStringsField(default=[]),
         'priority': fields.IntegerField(default=0),
         # To the second: that is what the library writes.
         'accepted_at': fields.DateTimeField(),

@@ -96,6 +96,15 @@ class RestartTestCase(base.ThrottleTestCase):
         self.wait_for(lambda: self._journaled(server) is None)
         self.wait_for(lambda: self._event(server) == 'Success')
 
+    def assert_fault(self, server, text):
+        """Check what the newest fault of a server says."""
+        context = nova_context.get_admin_context()
+        with nova_context.target_cell(context, self.cell) as cell_context:
+            fault = objects.InstanceFault.get_latest_for_instance(
+                cell_context, server['id']
+            )
+        self.assertIn(text, fault.message)
+
 
 class OrderlyStopTestCase(RestartTestCase):
     def test_g1_the_queue_goes_on_after_a_restart(self):
@@ -357,22 +366,14 @@ class StaleRequestTestCase(QueuedTestCase):
         self.api.put_service(service['id'], {'status': 'disabled'})
         self.go_on()
         self.assert_left(self.b, 'error')
-        self.assert_fault('destination dest is disabled')
+        self.assert_fault(self.b, 'destination dest is disabled')
 
     def test_destination_forced_down(self):
         service = self.api.get_services(host='dest', binary='nova-compute')[0]
         self.api.put_service_force_down(service['id'], True)
         self.go_on()
         self.assert_left(self.b, 'error')
-        self.assert_fault('destination dest is forced down')
-
-    def assert_fault(self, text):
-        context = nova_context.get_admin_context()
-        with nova_context.target_cell(context, self.cell) as cell_context:
-            fault = objects.InstanceFault.get_latest_for_instance(
-                cell_context, self.b['id']
-            )
-        self.assertIn(text, fault.message)
+        self.assert_fault(self.b, 'destination dest is forced down')
 
     def test_instance_no_longer_migrating(self):
         self.update_instance(task_state=None)

@@ -117,7 +117,26 @@ class SecretsTestCase(testtools.TestCase):
         self.assertEqual('s', found['serial'])
         connection = json.loads(found['connection_info_json'])
         self.assertEqual('chap', connection['data']['auth_username'])
-        self.assertEqual(['***', None], connection['credentials']['ceph'])
+        self.assertEqual([None, None], connection['credentials']['ceph'])
+
+    def test_says_where_secrets_were(self):
+        vif = {'profile_json': '{"token": "t", "pci_slot": "0"}'}
+        text, found = entry_obj.scrubbed(
+            json.dumps(
+                {
+                    'nova_object.data': {
+                        'vtpm_secret_value': SECRET,
+                        'vtpm_secret_uuid': None,
+                        'vifs': [{'nova_object.data': vif}],
+                    }
+                }
+            )
+        )
+        self.assertEqual(
+            ['vtpm_secret_value', 'vifs.profile_json.token'], found
+        )
+        self.assertNotIn(SECRET, text)
+        self.assertEqual((text, []), entry_obj.scrubbed(text))
 
     def test_what_holds_no_secret_is_not_touched(self):
         text = '{"vifs":  [{"source_vif": "{\\"id\\": 1}", "x": "[ddd"}]}'

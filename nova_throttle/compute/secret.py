@@ -1,0 +1,48 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The secrets of a request that was carried over a restart.
+
+The journal keeps none. Before the destination is told anything, the source
+reads them again, as it did when the request was made; without them the
+request leaves.
+"""
+
+from typing import Any
+
+from nova_throttle.compute import job as job_lib
+from nova_throttle import exception
+
+# What the driver puts into migrate_data, since Nova 34.
+_VTPM = ('vtpm_secret_uuid', 'vtpm_secret_value')
+
+
+def read_again(manager: Any, job: job_lib.Job) -> None:
+    """Complete the migrate_data of a job with what was not kept of it.
+
+    :raises LostInRestart: if that is not possible.
+    """
+    reason: object = 'it is not known where it came from'
+    try:
+        if any(name in _VTPM for name in job.unkept):
+            manager.driver._add_vtpm_secret_to_live_migrate_data(
+                job.instance, job.migrate_data
+            )
+    except Exception as error:
+        reason = error
+    lacking = [name for name in job.unkept if not _has(job, name)]
+    if lacking:
+        raise exception.LostInRestart(names=', '.join(lacking), reason=reason)
+
+
+def _has(job: job_lib.Job, name: str) -> bool:
+    return name in _VTPM and getattr(job.migrate_data, name) is not None

@@ -130,6 +130,41 @@ class Interrupted(ThrottleError):
     msg_fmt = 'nova-compute ended while live migration %(phase)s'
 
 
+class GuestNotRunning(ThrottleError):
+    msg_fmt = (
+        'the guest is %(state)s on its host: only one that runs or is paused '
+        'can be migrated live'
+    )
+
+
+class InstanceTaken(ThrottleError):
+    msg_fmt = (
+        'while it was migrated from %(host)s the server was deleted, or '
+        'moved by something else'
+    )
+
+
+class NotArrived(ThrottleError):
+    msg_fmt = (
+        'the guest has not arrived on %(host)s: it went off, or was refused'
+    )
+
+
+class NotSeen(ThrottleError):
+    msg_fmt = (
+        'it is not known where the guest is: %(here)s here, and on %(host)s: '
+        '%(there)s'
+    )
+
+
+class HypervisorAway(ThrottleError):
+    msg_fmt = 'the hypervisor of host %(host)s cannot be asked: %(error)s'
+
+
+class StillMigrating(ThrottleError):
+    msg_fmt = 'the hypervisor is not done with the live migration: %(reason)s'
+
+
 class ArrivalNotConfirmed(ThrottleError):
     msg_fmt = (
         'the guest runs on %(host)s, but Nova could not finish the rest: '

@@ -16,6 +16,7 @@ Both halves of one interface. What crosses the bus is plain data, which only
 we make objects of. Every failure reaches the caller as one of our errors.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
@@ -41,8 +42,9 @@ _Object = TypeVar('_Object', bound=objects_base.ThrottleObject)
 NAMESPACE = 'nova_throttle'
 TOPIC = 'compute'
 
-# 2.0: get_snapshot, set_limit, ask, tell, report. What two hosts tell each
-#   other names the gate. A host that speaks 1.x is one without the product.
+# 2.0: get_snapshot, set_limit, ask, tell, report, see. What two hosts tell
+#   each other names the gate. A host that speaks 1.x is one without the
+#   product.
 VERSION = '2.0'
 
 # Seconds that a host may take to answer another: it does so at once.
@@ -79,13 +81,20 @@ class ThrottleEndpoint:
 
     :param manager: the manager whose throttle is meant.
     :param peers: the agreement of its host with others.
+    :param see: tells what the hypervisor shows of the guest of a server.
     """
 
     target = messaging.Target(namespace=NAMESPACE, version=VERSION)
 
-    def __init__(self, manager: Manager, peers: Peers) -> None:
+    def __init__(
+        self,
+        manager: Manager,
+        peers: Peers,
+        see: Callable[[Any, str], str],
+    ) -> None:
         self._manager = manager
         self._peers = peers
+        self._see = see
 
     def get_snapshot(
         self, ctxt: Any, versions: Mapping[str, str] | None = None
@@ -180,6 +189,25 @@ class ThrottleEndpoint:
         return objects_base.to_primitive(
             agreement.Ask.from_core(ask), versions
         )
+
+    def see(
+        self,
+        ctxt: Any,
+        instance_uuid: str,
+        versions: Mapping[str, str] | None = None,
+    ) -> str:
+        """Return what this host's hypervisor shows of a guest.
+
+        :param ctxt: the request context of a service.
+        :param instance_uuid: whose guest.
+        :param versions: of the objects that the caller can read; not used.
+        :returns: a value of compute.sight.Sight.
+        :raises AdminRequired: if somebody else wants to know.
+        :raises HypervisorAway: if the hypervisor does not say.
+        """
+        with _refusal('see'):
+            _check_admin(ctxt, 'looking for a guest')
+            return self._see(ctxt, instance_uuid)
 
     def _resize(self, gate: str, limit: int) -> None:
         # True is an int, and anything may come from the bus.
@@ -288,6 +316,15 @@ class PeerAPI:
             ctxt, 'report', destination=destination, incarnation=incarnation
         )
         return _read(agreement.Ask, answer).to_core()
+
+    def see(self, ctxt: Any, host: str, instance_uuid: str) -> str:
+        """Ask a destination what its hypervisor shows of a guest.
+
+        :returns: a value of compute.sight.Sight.
+        :raises ThrottleError: if it refused, or did not answer.
+        """
+        line = _Line(host, '2.0', PEER_TIMEOUT)
+        return str(line.call(ctxt, 'see', instance_uuid=instance_uuid))
 
 
 class _Line:

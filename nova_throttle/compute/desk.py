@@ -30,6 +30,7 @@ import oslo_messaging
 from nova_throttle.admission import effects
 from nova_throttle.admission import request as request_lib
 from nova_throttle.agreement import messages
+from nova_throttle.compute import arrival
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import credentials
@@ -222,6 +223,7 @@ class Desk:
     def _check(self, job: job_lib.Job) -> None:
         self.journal.put(record.entry_of(job, 'preparing'))
         if not job.has_waited:
+            checks.check_guest(self.manager, job)
             return
         checks.check(self.manager, job)
         if job.carried_over:
@@ -238,7 +240,11 @@ class Desk:
         self.journal.put(record.entry_of(job, 'preparing'))
 
     def note_running(self, job: job_lib.Job) -> None:
-        """Note, before Nova does, that the driver is entered soon."""
+        """Note, before Nova does, that the driver is entered soon.
+
+        :raises GuestNotRunning: if there is nothing to migrate any more.
+        """
+        checks.check_guest(self.manager, job)
         self.journal.put(record.entry_of(job, 'running'))
 
     def drive(self, job: job_lib.Job) -> None:
@@ -336,6 +342,31 @@ class Desk:
             )
         finally:
             del self._completing[uuid]
+
+    def where(
+        self, job: job_lib.Job | None, believed: arrival.Verdict
+    ) -> arrival.Verdict:
+        """Tell where the guest is that the driver calls back about.
+
+        :param believed: what the driver takes for true. It looks at what is
+            left of the domain here, which says nothing if that was switched
+            off; so only a success of libvirt's own call is enough.
+        """
+        if job is None or job.phase is not job_lib.Phase.IN_DRIVER:
+            return believed
+        has_migrated = getattr(self.manager.driver, 'has_migrated', None)
+        succeeded = has_migrated(job.instance) if has_migrated else None
+        if succeeded is None:
+            return believed
+        if succeeded and believed is arrival.Verdict.ARRIVED:
+            return believed
+        return arrival.wait(self.manager, job.context, job.instance, job.dest)
+
+    def give_up(self, job: job_lib.Job) -> None:
+        """Leave a server alone that another operation has moved or deleted."""
+        self.leaver.leave(
+            job, 'error', exception.InstanceTaken(host=self.manager.host)
+        )
 
     def check_arrival(self, instance_uuid: str) -> None:
         """See that the destination has taken a server of ours over.

@@ -16,7 +16,9 @@ It only translates between Nova and the admission desk. Every public method
 is one of Nova's, so the RPC interface of the service is unchanged.
 """
 
+from collections.abc import Iterator
 import contextlib
+import functools
 import sys
 from typing import Any
 
@@ -27,18 +29,22 @@ from oslo_log import log as logging
 from nova_throttle.admission import controller
 from nova_throttle.admission import standstill
 from nova_throttle.compute import abort
+from nova_throttle.compute import arrival
 from nova_throttle.compute import arrivals
 from nova_throttle.compute import chores
 from nova_throttle.compute import compat
 from nova_throttle.compute import desk
 from nova_throttle.compute import late
 from nova_throttle.compute import recovery
+from nova_throttle.compute import sight
 from nova_throttle.compute import spill
 from nova_throttle import exception
 from nova_throttle import rpcapi
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
+
+Verdict = arrival.Verdict
 
 
 @compat.hooked
@@ -52,7 +58,11 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self._arrivals = arrivals.Arrivals(self, self._desk.peers)
         self._chores = chores.Chores(self._look)
         self.additional_endpoints.append(
-            rpcapi.ThrottleEndpoint(self, self._desk.peers)
+            rpcapi.ThrottleEndpoint(
+                self,
+                self._desk.peers,
+                functools.partial(sight.of_server, self),
+            )
         )
         # Here, in the main thread, it ends the process in either mode.
         self._open_journal()
@@ -128,7 +138,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         # Without a journal that was read, nobody knows what is left over.
         if self._desk.journal.durable:
             self._recovery.find_leftovers(context)
-        return self._desk.peers.incoming.counts
+        return self._desk.peers.incoming.counts or self._recovery.has_more
 
     # A live migration that comes to this host
 
@@ -262,29 +272,69 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         return result
 
     def _post_live_migration_update_host(
-        self, ctxt: Any, instance: Any, *args: Any, **kwargs: Any
+        self,
+        ctxt: Any,
+        instance: Any,
+        dest: str,
+        block_migration: Any = False,
+        migrate_data: Any = None,
+        source_bdms: Any = None,
     ) -> Any:
-        with self._callback(instance):
-            try:
-                return super()._post_live_migration_update_host(
-                    ctxt, instance, *args, **kwargs
+        with self._callback(instance) as job:
+            verdict = self._desk.where(job, Verdict.ARRIVED)
+            arguments = (ctxt, instance, dest, block_migration, migrate_data)
+            if verdict is Verdict.ARRIVED:
+                return self._complete(*arguments, source_bdms=source_bdms)
+            if verdict is Verdict.STAYED:
+                job.error = exception.NotArrived(host=dest)
+                return super()._rollback_live_migration(
+                    ctxt, instance, dest, migrate_data, source_bdms=source_bdms
                 )
-            except Exception as error:
-                job = self._desk.jobs.of_instance(instance.uuid)
-                if job is None or not self._desk.arrive(job, error):
-                    raise
+            return self._desk.give_up(job)
+
+    def _complete(
+        self, ctxt: Any, instance: Any, *args: Any, **kw: Any
+    ) -> Any:
+        try:
+            return super()._post_live_migration_update_host(
+                ctxt, instance, *args, **kw
+            )
+        except Exception as error:
+            job = self._desk.jobs.of_instance(instance.uuid)
+            if job is None or not self._desk.arrive(job, error):
+                raise
 
     def _rollback_live_migration(
-        self, context: Any, instance: Any, *args: Any, **kwargs: Any
+        self,
+        context: Any,
+        instance: Any,
+        dest: str,
+        migrate_data: Any = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
-        with self._callback(instance):
-            return super()._rollback_live_migration(
-                context, instance, *args, **kwargs
-            )
+        with self._callback(instance) as job:
+            verdict = self._desk.where(job, Verdict.STAYED)
+            if verdict is Verdict.ARRIVED:
+                return self._complete(
+                    context,
+                    instance,
+                    dest,
+                    job.block_migration,
+                    migrate_data,
+                    source_bdms=job.source_bdms,
+                )
+            if verdict is Verdict.STAYED:
+                return super()._rollback_live_migration(
+                    context, instance, dest, migrate_data, *args, **kwargs
+                )
+            return self._desk.give_up(job)
 
-    def _callback(self, instance: Any) -> Any:
+    @contextlib.contextmanager
+    def _callback(self, instance: Any) -> Iterator[Any]:
         job = self._desk.jobs.of_instance(instance.uuid)
-        return contextlib.nullcontext() if job is None else job.callback()
+        with contextlib.nullcontext() if job is None else job.callback():
+            yield job
 
     @nova_manager.wrap_exception()
     @nova_manager.wrap_instance_event(prefix='compute')

@@ -29,6 +29,7 @@ from oslo_log import log as logging
 
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import standstill
+from nova_throttle.compute import arrival
 from nova_throttle.compute import compat
 from nova_throttle.compute import credentials
 from nova_throttle.compute import desk as desk_lib
@@ -96,6 +97,11 @@ class Recovery:
         """Tell whether an instance in migration is ours to mend."""
         return any(e.instance_uuid == instance_uuid for e in self._entries)
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something that has to be tried again."""
+        return bool(self._entries)
+
     def carry_on(self) -> None:
         """Restore the queue, then deal with what was interrupted.
 
@@ -115,12 +121,13 @@ class Recovery:
     def _try(self, deal: Any, entry: Any) -> bool:
         try:
             deal(entry)
-        except Exception:
+        except Exception as error:
             LOG.warning(
-                'Live migration %s of before the restart can not be dealt '
-                'with now and will be tried again',
-                entry.migration_uuid,
-                exc_info=True,
+                'Live migration %(uuid)s of before the restart cannot be '
+                'dealt with now and will be tried again: %(error)s',
+                {'uuid': entry.migration_uuid, 'error': error},
+                instance_uuid=entry.instance_uuid,
+                exc_info=not isinstance(error, exception.ThrottleError),
             )
             return False
         self._entries.remove(entry)
@@ -217,7 +224,12 @@ class Recovery:
         end = getattr(self._manager.driver, 'end_live_migration', None)
         if end is None:
             self._leave_to_nova(job)
-        elif end(job.instance) == 'completed':
+            return
+        end(job.instance)
+        verdict = arrival.find(
+            self._manager, job.context, job.instance, job.dest
+        )
+        if verdict is arrival.Verdict.ARRIVED:
             self._desk.complete(job)
             self._complete(job)
         else:

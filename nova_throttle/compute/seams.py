@@ -82,11 +82,11 @@ OVERRIDDEN = (
         _cleanup_live_migrations_in_pool='self',
         _do_pre_live_migration_from_source='self context dest instance '
         'block_migration migration migrate_data source_bdms',
-        # The overrides of these three hand on whatever comes.
+        # The overrides of the first and the last hand on whatever comes.
         _post_live_migration='self ctxt instance dest block_migration '
         'migrate_data source_bdms ...',
         _post_live_migration_update_host='self ctxt instance dest '
-        'block_migration migrate_data source_bdms ...',
+        'block_migration migrate_data source_bdms',
         _rollback_live_migration='self context instance dest migrate_data '
         'migration_status source_bdms ...',
         _reset_live_migration='self context instance',
@@ -97,6 +97,7 @@ OVERRIDDEN = (
         live_migration='self context instance dest post_method '
         'recover_method block_migration migrate_data',
         live_migration_abort='self instance',
+        rollback_live_migration_at_source='self context instance migrate_data',
         _live_migration_operation='self context instance dest '
         'block_migration migrate_data guest device_names ...',
     ),
@@ -166,6 +167,7 @@ CALLED = (
         'nova.compute.rpcapi:ComputeAPI',
         _ver='self ctxt old ...',
         drop_move_claim_at_destination='self ctxt instance host ...',
+        get_instance_diagnostics='self ctxt instance ...',
     ),
     *_seams(
         'nova.network.neutron:API',
@@ -179,6 +181,7 @@ CALLED = (
         'force ...',
         get_allocations_for_consumer='self context consumer ...',
     ),
+    *_seams(DRIVER, get_info='self instance ...'),
     *_seams(
         'nova.virt.libvirt.host:Host',
         get_guest='self instance ...',
@@ -186,7 +189,7 @@ CALLED = (
     *_seams(
         'nova.virt.libvirt.guest:Guest',
         get_job_info='self ...',
-        is_active='self ...',
+        has_persistent_configuration='self ...',
     ),
     *_seams(
         'nova.conductor.tasks.live_migrate:LiveMigrationTask',

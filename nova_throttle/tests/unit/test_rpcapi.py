@@ -93,6 +93,28 @@ class EndpointTestCase(testtools.TestCase):
         self.endpoint = rpcapi.ThrottleEndpoint(
             types.SimpleNamespace(host='src', throttle=self.throttle),
             self.peers,
+            self.see,
+        )
+
+    def see(self, context, instance_uuid):
+        if instance_uuid != uuids.instance:
+            raise exception.HypervisorAway(host='src', error='libvirt')
+        return 'runs'
+
+    def test_see(self):
+        self.assertEqual('runs', self.endpoint.see(ADMIN, uuids.instance))
+
+    def test_see_while_the_hypervisor_is_away(self):
+        self.assert_refused(
+            exception.HypervisorAway, self.endpoint.see, ADMIN, uuids.other
+        )
+
+    def test_see_is_for_administrators(self):
+        self.assert_refused(
+            exception.AdminRequired,
+            self.endpoint.see,
+            context.RequestContext('me', is_admin=False),
+            uuids.instance,
         )
 
     def limit(self):

@@ -272,7 +272,8 @@ class Recovery:
             if self._is_unknown(migration):
                 # Read again: it may have ended since the list was made.
                 self._repair(
-                    context, objects.Migration.get_by_id(context, migration.id)
+                    context,
+                    objects.Migration.get_by_uuid(context, migration.uuid),
                 )
 
     def _is_unknown(self, migration: Any) -> bool:
@@ -307,6 +308,18 @@ class Recovery:
         self._desk.leaver.leave(job, 'error', error)
 
 
+class _PurgedMigration(objects.Migration):
+    """A record that is gone: its id may be that of another one by now."""
+
+    @classmethod
+    def obj_name(cls) -> str:
+        """Be known to other hosts by Nova's name."""
+        return str(objects.Migration.obj_name())
+
+    def save(self) -> None:
+        """Write nothing: Nova would write by id."""
+
+
 def _request(entry: Any) -> request_lib.Request:
     return desk_lib.make_request(
         entry.migration_uuid,
@@ -328,9 +341,9 @@ def _instance(context: Any, uuid: str) -> Any:
 
 def _migration(context: Any, entry: Any) -> Any:
     try:
-        return objects.Migration.get_by_id(context, entry.migration_id)
+        return objects.Migration.get_by_uuid(context, entry.migration_uuid)
     except nova_exception.MigrationNotFound:
-        return objects.Migration(
+        return _PurgedMigration(
             context,
             id=entry.migration_id,
             uuid=entry.migration_uuid,

@@ -16,7 +16,10 @@ import threading
 
 from nova.cmd import manage
 from nova import context as nova_context
+from nova.db.main import api as main_db_api
+from nova.db.main import models
 from nova import objects
+from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_throttle.admission import standstill
 from nova_throttle import exception
@@ -283,6 +286,55 @@ def _kill_while_preparing(test):
     test.assertTrue(reached.wait(base.PATIENCE))
     test.wait_status(test.a, 'preparing')
     test.kill()
+
+
+class ReusedIdTestCase(RestartTestCase):
+    """A record was purged, and its number given to another migration.
+
+    SQLite does so, and InnoDB before MySQL 8.0 after a restart.
+    """
+
+    def give_id_to_another(self, server):
+        record = self.migration(server)
+        context = nova_context.get_admin_context()
+        with nova_context.target_cell(context, self.cell) as cell_context:
+            database = main_db_api.get_context_manager(cell_context)
+            with database.writer.using(cell_context):
+                cell_context.session.query(models.Migration).filter_by(
+                    id=record.id
+                ).update({'uuid': uuids.another, 'status': 'running'})
+        return record.id
+
+    def assert_left_alone(self, migration_id):
+        context = nova_context.get_admin_context()
+        with nova_context.target_cell(context, self.cell) as cell_context:
+            found = objects.Migration.get_by_id(cell_context, migration_id)
+        self.assertEqual(
+            (uuids.another, 'running'), (found.uuid, found.status)
+        )
+
+    def assert_gone(self, server, uuid):
+        self.wait_for(lambda: self.src.manager._desk.journal.get(uuid) is None)
+        self.assert_on(server, 'src')
+        self.assertEqual(['src'], self.allocations(server['id']))
+
+    def test_the_other_one_of_a_queued_one_is_left_alone(self):
+        a, b, _ = self.queue_three()
+        uuid = self.migration(b).uuid
+        self.kill()
+        number = self.give_id_to_another(b)
+        self.start_again()
+        self.assert_gone(b, uuid)
+        self.assert_left_alone(number)
+
+    def test_the_other_one_of_a_running_one_is_left_alone(self):
+        a, _, _ = self.queue_three()
+        uuid = self.migration(a).uuid
+        self.kill()
+        number = self.give_id_to_another(a)
+        self.start_again()
+        self.assert_gone(a, uuid)
+        self.assert_left_alone(number)
 
 
 class LeftoverTestCase(RestartTestCase):

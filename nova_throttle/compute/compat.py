@@ -87,8 +87,13 @@ def check_nova(allow_untested: bool) -> None:
 
 def mode() -> str:
     """Name the way in which this process runs concurrent work."""
-    native = getattr(utils, 'concurrency_mode_threading', _is_unpatched)()
-    return 'native threads' if native else 'eventlet'
+    return 'native threads' if is_native() else 'eventlet'
+
+
+def is_native() -> bool:
+    """Tell whether the threads of this process are native ones."""
+    novas = getattr(utils, 'concurrency_mode_threading', _is_unpatched)
+    return bool(novas())
 
 
 def _is_unpatched() -> bool:

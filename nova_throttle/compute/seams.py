@@ -55,6 +55,7 @@ def _seams(owner: str, **names: str) -> tuple[Seam, ...]:
 
 MANAGER = 'nova.compute.manager:ComputeManager'
 DRIVER = 'nova.virt.libvirt.driver:LibvirtDriver'
+HOST = 'nova.virt.libvirt.host:Host'
 
 OVERRIDDEN = (
     Seam(f'{MANAGER}.init_host', ('self', 'self service_ref')),
@@ -183,7 +184,8 @@ CALLED = (
     ),
     *_seams(DRIVER, get_info='self instance ...'),
     *_seams(
-        'nova.virt.libvirt.host:Host',
+        HOST,
+        _close_callback='self conn reason opaque',
         get_guest='self instance ...',
     ),
     *_seams(
@@ -222,6 +224,7 @@ ATTRIBUTES = {
         'volume_api',
     ),
     DRIVER: ('_host',),
+    HOST: ('_wrapped_conn', '_wrapped_conn_lock'),
 }
 
 

@@ -30,6 +30,7 @@ from oslo_log import log as logging
 
 from nova_throttle.compute import compat
 from nova_throttle import exception as throttle_exception
+from nova_throttle.virt.libvirt import connection
 from nova_throttle.virt.libvirt import operation as operation_lib
 
 LOG = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        connection.mend(self._host)
         self._operations: dict[str, operation_lib.Operation] = {}
         self._operations_changed = threading.Condition()
 

@@ -17,7 +17,6 @@ or when its source is dead and nothing arrives any more. After a restart its
 owners are found in the records before any slot is given.
 """
 
-from collections.abc import Collection
 from typing import Any
 
 from nova.compute import power_state
@@ -27,19 +26,17 @@ from nova import objects
 from oslo_log import log as logging
 
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import counting
 from nova_throttle.agreement import ledger
 from nova_throttle.agreement import messages
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import peers as peers_lib
+from nova_throttle.compute import postman
 from nova_throttle import exception
 from nova_throttle import rpcapi
 
 LOG = logging.getLogger(__name__)
-
-# How often sources are asked for all they have before a slot is given
-# without the answer of one that is up and silent.
-ATTEMPTS = 3
 
 _ACTIVE = ('preparing', 'running', 'running (post-copy)')
 
@@ -55,10 +52,19 @@ class Arrivals:
         self._manager = manager
         self._gate = peers.incoming
         self._api = rpcapi.PeerAPI()
-        self._attempts = 0
+        self._counting = counting.Counting(rpcapi.PEER_TIMEOUT)
+        self._reports = postman.Postman('report', self._ask_source)
 
-    def look(self, context: Any) -> None:
-        """Compare the gate with the records; open it if it is not counted."""
+    @property
+    def idle(self) -> bool:
+        """Whether no source is asked."""
+        return self._reports.idle
+
+    def look(self, context: Any) -> bool:
+        """Compare the gate with the records; open it once all is counted.
+
+        :returns: whether it is still to be counted.
+        """
         # Before the records are read: what comes later is not over.
         known = list(self._gate.migrations())
         facts = self._facts(context)
@@ -75,10 +81,12 @@ class Arrivals:
         self._free_what_is_over(context, known, facts)
         doubtful = self._gate.reconcile(facts, down)
         if self._gate.counts:
-            self._open_gate(sorted({f.source for f in facts} - down))
-        else:
-            for source in doubtful:
-                self._ask_source(source)
+            doubtful = self._counting.missing({f.source for f in facts} - down)
+            if not doubtful:
+                self._open_gate()
+        for source in doubtful:
+            self._reports.post(source)
+        return self._gate.counts
 
     def begin(self, context: Any, instance: Any) -> None:
         """Note that this host is asked to prepare for an instance."""
@@ -147,19 +155,13 @@ class Arrivals:
                 )
                 self._gate.free(uuid)
 
-    def _open_gate(self, sources: Collection[str]) -> None:
-        """Learn from all sources what they have, then give slots."""
-        self._attempts += 1
-        answers = [self._ask_source(source) for source in sources]
-        if all(answers) or self._attempts >= ATTEMPTS:
-            self._attempts = 0
-            self._gate.resume(standstill.Standstill.COUNTING)
+    def _open_gate(self) -> None:
+        # A manager that was stopped may start, and count, again.
+        self._counting = counting.Counting(rpcapi.PEER_TIMEOUT)
+        self._gate.resume(standstill.Standstill.COUNTING)
 
     def _ask_source(self, source: str) -> bool:
-        """Ask a source for all it has.
-
-        :returns: whether all is known now.
-        """
+        """Ask a source for all it has; return whether it answered."""
         try:
             ask = self._api.report(
                 nova_context.get_admin_context(),
@@ -168,11 +170,14 @@ class Arrivals:
                 self._gate.incarnation,
             )
         except exception.HostNotThrottled:
-            return True
+            pass
         except exception.ThrottleError as error:
             LOG.warning('Source %s can not be asked: %s', source, error)
             return False
-        self._gate.hear(ask, reported=True)
+        else:
+            self._gate.hear(ask, reported=True)
+        if self._counting.hear(source):
+            self._open_gate()
         return True
 
 

@@ -17,6 +17,7 @@ is tried again until it is done. What was in progress keeps its slots until
 it is known to be over.
 """
 
+import contextlib
 import threading
 from typing import Any
 
@@ -34,6 +35,7 @@ from nova_throttle.compute import credentials
 from nova_throttle.compute import desk as desk_lib
 from nova_throttle.compute import event
 from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import postman
 from nova_throttle.compute import record
 from nova_throttle.compute import unprepare
 from nova_throttle import exception
@@ -70,6 +72,8 @@ class Recovery:
         self._entries: list[Any] = []
         # Two that carry on would each deal with the same entry.
         self._carrying = threading.Lock()
+        # Each by itself: one whose hypervisor hangs holds its own slot only.
+        self._interrupted = postman.Postman('interrupted', self._resume_one)
 
     def begin(self) -> None:
         """Take what was in progress as owners, before anything starts."""
@@ -96,10 +100,12 @@ class Recovery:
         """Tell whether an instance in migration is ours to mend."""
         return any(e.instance_uuid == instance_uuid for e in self._entries)
 
-    def carry_on(self) -> None:
+    def carry_on(self) -> bool:
         """Restore the queue, then deal with what was interrupted.
 
         What fails is tried again when this is called again.
+
+        :returns: whether some of the queue is not restored.
         """
         with self._carrying:
             queued = [e for e in self._entries if e.phase == 'queued']
@@ -108,9 +114,17 @@ class Recovery:
                 self._try(self._restore, entry)
             # Also if one failed: it must not keep the others waiting.
             self._desk.throttle.resume(Standstill.STARTING)
-            for entry in reversed(self._entries[:]):
-                if entry.phase != 'queued':
-                    self._try(self._resume, entry)
+        phases = {e.migration_uuid: e.phase for e in list(self._entries)}
+        for migration_uuid, phase in phases.items():
+            if phase != 'queued':
+                self._interrupted.post(migration_uuid)
+        return 'queued' in phases.values()
+
+    def _resume_one(self, migration_uuid: str) -> bool:
+        for entry in list(self._entries):
+            if entry.migration_uuid == migration_uuid:
+                return self._try(self._resume, entry)
+        return True
 
     def _try(self, deal: Any, entry: Any) -> bool:
         try:
@@ -123,7 +137,9 @@ class Recovery:
                 exc_info=True,
             )
             return False
-        self._entries.remove(entry)
+        # It is out already if the manager was started again meanwhile.
+        with contextlib.suppress(ValueError):
+            self._entries.remove(entry)
         return True
 
     def _job(self, entry: Any) -> job_lib.Job:
@@ -248,6 +264,9 @@ class Recovery:
 
     def find_leftovers(self, context: Any) -> None:
         """Take out what is in the database and in no journal."""
+        if not self._desk.journal.durable:
+            # Of one that was not read, nobody knows what it has.
+            return
         found = objects.MigrationList.get_by_filters(
             context,
             {

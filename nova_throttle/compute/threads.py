@@ -10,17 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The threads that admitted migrations run on, and the one behind them.
+"""The threads of what this host does by itself.
 
-A worker whose migration is over takes the next admitted one itself: starting
-a thread would be most of the hand-over's time. What need not be done before
-the next starts is left to a clerk.
+Each belongs to one thing, so that one which hangs holds up nothing else. All
+are daemons: not one keeps the process from ending.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import queue
+import random
 import threading
 from typing import Any
 
@@ -33,9 +33,19 @@ LOG = logging.getLogger(__name__)
 
 Work = Callable[[Any], None]
 
+# Seconds until a periodic task is run again that asked for it, or failed.
+SOON = 5.0
+
+# By which part an interval is shorter or longer: hosts that were started
+# together do not burden the database together for ever.
+JITTER = 0.1
+
 
 class Workers:
     """Run admitted work, each on a thread off every pool of Nova.
+
+    A worker whose migration is over takes the next admitted one itself:
+    starting a thread would be most of the hand-over's time.
 
     :param work: called with each job; an exception of it is only logged.
     """
@@ -80,14 +90,16 @@ class Workers:
                 job.context.update_store()
 
 
-class Clerk:
+class BackgroundWorker:
     """Do one thing after the other, on one thread.
 
-    Before it is started and once it is stopped, whoever asks does it
-    himself.
+    Before it is started and once it is stopped, the caller does it.
+
+    :param name: of its thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._tasks: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._lock = threading.Lock()
         self._started = False
@@ -98,7 +110,7 @@ class Clerk:
             if self._started:
                 return
             self._started = True
-        compat.spawn_n(nova_context.get_admin_context(), 'clerk', self._run)
+        compat.spawn_n(nova_context.get_admin_context(), self._name, self._run)
 
     def stop(self) -> None:
         """End, once all is done that was asked for."""
@@ -113,15 +125,114 @@ class Clerk:
             if self._started:
                 self._tasks.put(task)
                 return
-        _do(task)
+        self._do(task)
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:
-            _do(task)
+            self._do(task)
+
+    def _do(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except Exception:
+            LOG.exception('A task of %s failed', self._name)
 
 
-def _do(task: Callable[[], None]) -> None:
-    try:
-        task()
-    except Exception:
-        LOG.exception('A task of nova-throttle failed')
+class PeriodicTask:
+    """Run a function at once, and again and again until stopped.
+
+    It never runs twice at a time, however often it is stopped and started.
+    It is on a thread of its own and not in futurist's PeriodicWorker, whose
+    threads are waited for without a limit when the process ends, and whose
+    interval is fixed before it is started.
+
+    :param name: of its thread.
+    :param work: what to run, with an admin context. It returns whether it
+        should be run again soon.
+    """
+
+    def __init__(self, name: str, work: Callable[[Any], bool | None]) -> None:
+        self.name = name
+        self._work = work
+        self._lock = threading.Lock()
+        self._interval = 0.0
+        # Of the present start; a start makes its own.
+        self._stopped = threading.Event()
+        self._stopped.set()
+        self._alive = False
+        self._thread: threading.Thread | None = None
+        self._failed = False
+
+    def start(self, interval: float) -> None:
+        """Begin, unless it has begun.
+
+        :param interval: seconds between the end of one run and the next.
+        :raises RuntimeError: if the process can't have another thread.
+        """
+        with self._lock:
+            if not self._stopped.is_set():
+                return
+            self._stopped = threading.Event()
+            self._interval = interval
+            if self._alive:
+                return  # the thread of the start before goes on
+            self._alive = True
+        context = nova_context.get_admin_context()
+        try:
+            self._thread = compat.spawn_n(context, self.name, self._loop)
+        except Exception:
+            self._alive = False
+            self._stopped.set()
+            raise
+
+    def stop(self) -> None:
+        """End, after the present run; twice is harmless."""
+        with self._lock:
+            self._stopped.set()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until it has ended.
+
+        :param timeout: seconds.
+        :returns: whether it has.
+        """
+        thread = self._thread
+        if thread is None:
+            return True
+        thread.join(timeout)
+        return not thread.is_alive()
+
+    def run(self) -> bool:
+        """Run the function once; it may fail.
+
+        :returns: whether it should be run again soon.
+        """
+        try:
+            soon = bool(self._work(nova_context.get_admin_context()))
+        except Exception as error:
+            self._log(error)
+            return True
+        self._failed = False
+        return soon
+
+    def _log(self, error: Exception) -> None:
+        # The same trouble every few seconds would hide all other lines.
+        LOG.warning(
+            'Periodic task %(name)s of nova-throttle failed and will be run '
+            'again: %(error)s',
+            {'name': self.name, 'error': error},
+            exc_info=not self._failed,
+        )
+        self._failed = True
+
+    def _loop(self) -> None:
+        while True:
+            with self._lock:
+                stopped, interval = self._stopped, self._interval
+                if stopped.is_set():
+                    self._alive = False
+                    return
+            soon = self.run()
+            delay = min(interval, SOON) if soon else interval
+            delay *= random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+            stopped.wait(delay)

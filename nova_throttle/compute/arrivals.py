@@ -52,6 +52,8 @@ class Arrivals:
         self._manager = manager
         self._gate = peers.incoming
         self._api = rpcapi.PeerAPI()
+        # Instances that this host has prepared for and that are not here yet.
+        self._begun: set[str] = set()
         self._counting = counting.Counting(rpcapi.PEER_TIMEOUT)
         self._reports = postman.Postman('report', self._ask_source)
 
@@ -67,6 +69,7 @@ class Arrivals:
         """
         # Before the records are read: what comes later is not over.
         known = list(self._gate.migrations())
+        begun = set(self._begun)
         facts = self._facts(context)
         down = {
             source
@@ -79,6 +82,8 @@ class Arrivals:
             if fact.source not in down or self._arrives(context, fact)
         ]
         self._free_what_is_over(context, known, facts)
+        for instance_uuid in begun.difference(f.instance_uuid for f in facts):
+            self.end(instance_uuid)
         doubtful = self._gate.reconcile(facts, down)
         if self._gate.counts:
             doubtful = self._counting.missing({f.source for f in facts} - down)
@@ -90,6 +95,7 @@ class Arrivals:
 
     def begin(self, context: Any, instance: Any) -> None:
         """Note that this host is asked to prepare for an instance."""
+        self._begun.add(instance.uuid)
         if self._gate.begins(instance.uuid):
             return
         # Of a source that did not ask for a slot.
@@ -106,6 +112,13 @@ class Arrivals:
         for fact in facts:
             if fact.gates:
                 self._gate.arrives(fact)
+
+    def end(self, instance_uuid: str) -> None:
+        """Note that an instance arrived, or that its arrival was undone."""
+        self._begun.discard(instance_uuid)
+        self._gate.landed(instance_uuid)
+        # Nova has not, if the last message was declined or never came.
+        compat.record_arrival_end(self._manager, instance_uuid)
 
     def _facts(self, context: Any, **only: str) -> list[ledger.Fact]:
         found = objects.MigrationList.get_by_filters(

@@ -154,7 +154,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
                 context, instance, block_migration
             )
         finally:
-            self._desk.peers.incoming.landed(instance.uuid)
+            self._arrivals.end(instance.uuid)
 
     def rollback_live_migration_at_destination(
         self,
@@ -169,7 +169,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
                 context, instance, destroy_disks, migrate_data
             )
         finally:
-            self._desk.peers.incoming.landed(instance.uuid)
+            self._arrivals.end(instance.uuid)
 
     # A live migration that leaves this host
 

@@ -100,12 +100,10 @@ class Recovery:
         """Tell whether an instance in migration is ours to mend."""
         return any(e.instance_uuid == instance_uuid for e in self._entries)
 
-    def carry_on(self) -> bool:
-        """Restore the queue, then deal with what was interrupted.
+    def carry_on(self) -> None:
+        """Restore the queue, then have dealt with what was interrupted.
 
         What fails is tried again when this is called again.
-
-        :returns: whether some of the queue is not restored.
         """
         with self._carrying:
             queued = [e for e in self._entries if e.phase == 'queued']
@@ -114,14 +112,12 @@ class Recovery:
                 self._try(self._restore, entry)
             # Also if one failed: it must not keep the others waiting.
             self._desk.throttle.resume(Standstill.STARTING)
-        phases = {e.migration_uuid: e.phase for e in list(self._entries)}
-        for migration_uuid, phase in phases.items():
-            if phase != 'queued':
-                self._interrupted.post(migration_uuid)
-        return 'queued' in phases.values()
+        for entry in reversed(self._entries[:]):
+            if entry.phase != 'queued':
+                self._interrupted.post(entry.migration_uuid)
 
     def _resume_one(self, migration_uuid: str) -> bool:
-        for entry in list(self._entries):
+        for entry in self._entries[:]:
             if entry.migration_uuid == migration_uuid:
                 return self._try(self._resume, entry)
         return True

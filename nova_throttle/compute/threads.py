@@ -125,17 +125,18 @@ class BackgroundWorker:
             if self._started:
                 self._tasks.put(task)
                 return
-        self._do(task)
+        _do(task)
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:
-            self._do(task)
+            _do(task)
 
-    def _do(self, task: Callable[[], None]) -> None:
-        try:
-            task()
-        except Exception:
-            LOG.exception('A task of %s failed', self._name)
+
+def _do(task: Callable[[], None]) -> None:
+    try:
+        task()
+    except Exception:
+        LOG.exception('A task of nova-throttle failed')
 
 
 class PeriodicTask:

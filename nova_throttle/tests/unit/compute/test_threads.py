@@ -243,7 +243,7 @@ class BackgroundWorkerTestCase(ThreadTestCase):
         self.worker.do(lambda: 1 / 0)
         self.worker.do(self.note)
         self.next()
-        self.assertIn('A task of a-worker failed', self.log.output)
+        self.assertIn('A task of nova-throttle failed', self.log.output)
 
     def test_stopped_and_started_it_ends_with_its_first_thread(self):
         self.worker.start()

@@ -30,8 +30,10 @@ from nova_throttle.compute import threads
 # Seconds until a step that does not come fails the test.
 PATIENCE = 60
 
-# An interval that does not pass.
+# An interval that does not pass; and one that does at once, and lets others
+# run where threads are green.
 NEVER = 10**6
+SHORT = 0.001
 
 
 class ThreadTestCase(testtools.TestCase):
@@ -86,7 +88,7 @@ class PeriodicTaskTestCase(ThreadTestCase):
         return task
 
     def test_it_runs_at_once_and_again(self):
-        self.make(lambda context: self.seen.put(context), interval=0)
+        self.make(lambda context: self.seen.put(context), interval=SHORT)
         self.assertTrue(self.next().is_admin)
         self.next()
 
@@ -151,7 +153,7 @@ class PeriodicTaskTestCase(ThreadTestCase):
             self.seen.put('ran')
             raise RuntimeError('the database is away')
 
-        task = self.make(fail, interval=0)
+        task = self.make(fail, interval=SHORT)
         for _ in range(3):
             self.next()
         task.stop()
@@ -173,13 +175,13 @@ class PeriodicTaskTestCase(ThreadTestCase):
         self.assertEqual(2, self.log.output.count('Traceback'))
 
     def test_one_that_asks_for_it_is_run_again_soon(self):
-        self.patch(threads, 'SOON', 0)
+        self.patch(threads, 'SOON', SHORT)
         self.make(lambda context: self.seen.put('ran') or True)
         self.next()
         self.next()
 
     def test_one_that_failed_too(self):
-        self.patch(threads, 'SOON', 0)
+        self.patch(threads, 'SOON', SHORT)
 
         def fail(context):
             self.seen.put('ran')

@@ -53,6 +53,10 @@ PEER_TIMEOUT = 30.0
 # Seconds until a message has to be on its way.
 SEND_TIMEOUT = 10.0
 
+# How often it is tried again while the bus is away: with RabbitMQ after 1, 3
+# and 5 seconds. The library would try for ever, whatever the time-out.
+SEND_RETRIES = 3
+
 # What a host without our endpoint answers.
 NOT_THROTTLED = (messaging.UnsupportedVersion, messaging.NoSuchMethod)
 
@@ -352,9 +356,9 @@ class _Line:
         :raises ThrottleError: if the host refused, or did not answer.
         """
         with self._errors():
-            return self._client.prepare(timeout=self._wait).call(
-                ctxt, method, versions=objects_base.versions(), **args
-            )
+            return self._client.prepare(
+                timeout=self._wait, retry=SEND_RETRIES
+            ).call(ctxt, method, versions=objects_base.versions(), **args)
 
     def cast(self, ctxt: Any, method: str, **args: Any) -> None:
         """Call a method and do not wait.
@@ -363,9 +367,9 @@ class _Line:
         """
         with self._errors():
             # The limit is for buses that do wait, such as a test's.
-            self._client.prepare(timeout=SEND_TIMEOUT).cast(
-                ctxt, method, **args
-            )
+            self._client.prepare(
+                timeout=SEND_TIMEOUT, retry=SEND_RETRIES
+            ).cast(ctxt, method, **args)
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

@@ -145,6 +145,17 @@ def record_task_end(manager: Any, job: Any, failed: bool) -> None:
         manager._record_task_end(job.task_key, failed=failed)
 
 
+def record_arrival_end(manager: Any, instance_uuid: str) -> None:
+    """Tell Nova's shutdown that an instance does not come any more.
+
+    Nova 34 does it itself when it has finished, or undone, what came; twice
+    is harmless. Before 34 there is nothing to tell.
+    """
+    end = getattr(manager, '_end_pending_dest_live_migration_task', None)
+    if end is not None:
+        end(instance_uuid)
+
+
 def rollback_at_destination(
     manager: Any,
     context: Any,

@@ -41,7 +41,7 @@ from nova_throttle.compute import peers
 from nova_throttle.compute import reasons
 from nova_throttle.compute import record
 from nova_throttle.compute import secret
-from nova_throttle.compute import workers
+from nova_throttle.compute import threads
 from nova_throttle import exception
 from nova_throttle import journal
 
@@ -105,10 +105,10 @@ class Desk:
             manager.host, self.jobs, self.throttle.snapshot
         )
         self.leaver = leaving.Leaver(manager, self.journal)
-        self.clerk = workers.Clerk()
+        self.clerk = threads.BackgroundWorker('clerk')
         # The migrations that a thread asks for right now.
         self._asking = threading.local()
-        self._workers = workers.Workers(self._migrate)
+        self._workers = threads.Workers(self._migrate)
 
     def make_job(self, *args: Any, priority: int = 0) -> job_lib.Job:
         """Make a job of the arguments of Nova's RPC handler."""

@@ -35,6 +35,7 @@ from oslo_log import log as logging
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import postman
 from nova_throttle.compute import record
 from nova_throttle import journal as journal_lib
 
@@ -79,6 +80,13 @@ class Leaver:
         self._journal = journal
         self._departures: dict[str, _Departure] = {}
         self._lock = threading.Lock()
+        # Each by itself: another host that is silent holds up its own only.
+        self._retries = postman.Postman('cleanup', self._retry)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is tried again now."""
+        return self._retries.idle
 
     def leave(
         self, job: job_lib.Job, status: str, reason: BaseException
@@ -148,12 +156,19 @@ class Leaver:
         return migration_uuid in self._departures
 
     def retry(self) -> None:
-        """Try again what failed before and is due."""
+        """Have tried again what failed before and is due."""
         with self._lock:
-            departures = list(self._departures.values())
-        for departure in departures:
-            if time.monotonic() >= departure.due:
-                self._try(departure)
+            due = [
+                uuid
+                for uuid, departure in self._departures.items()
+                if time.monotonic() >= departure.due and not departure.busy
+            ]
+        for uuid in due:
+            self._retries.post(uuid)
+
+    def _retry(self, migration_uuid: str) -> bool:
+        departure = self._departures.get(migration_uuid)
+        return departure is None or self._try(departure)
 
 
 def _clean(manager: Any, job: job_lib.Job, status: str) -> bool:

@@ -31,9 +31,9 @@ from nova_throttle.admission import standstill
 from nova_throttle.compute import abort
 from nova_throttle.compute import arrival
 from nova_throttle.compute import arrivals
-from nova_throttle.compute import chores
 from nova_throttle.compute import compat
 from nova_throttle.compute import desk
+from nova_throttle.compute import housekeeping
 from nova_throttle.compute import late
 from nova_throttle.compute import recovery
 from nova_throttle.compute import sight
@@ -56,7 +56,9 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self._desk = desk.Desk(self)
         self._recovery = recovery.Recovery(self._desk)
         self._arrivals = arrivals.Arrivals(self, self._desk.peers)
-        self._chores = chores.Chores(self._look)
+        self._housekeeping = housekeeping.Housekeeping(
+            self._desk, self._recovery, self._arrivals
+        )
         self.additional_endpoints.append(
             rpcapi.ThrottleEndpoint(
                 self,
@@ -91,7 +93,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         super().post_start_hook()
         self._recovery.open_if_nothing_is_left()
         self._desk.clerk.start()
-        self._chores.start(CONF.nova_throttle.housekeeping_interval)
+        self._housekeeping.start(CONF.nova_throttle.housekeeping_interval)
 
     def _reset_live_migration(self, context: Any, instance: Any) -> None:
         if not self._recovery.will_deal_with(instance.uuid):
@@ -111,7 +113,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def cleanup_host(self) -> None:
         """End."""
-        self._chores.stop()
+        self._housekeeping.stop()
         super().cleanup_host()
         self._desk.clerk.stop()
 
@@ -119,26 +121,6 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         """Leave the queue as it is: it goes on after the restart."""
         self._desk.take_tickets_back()
         super()._cleanup_live_migrations_in_pool()
-
-    def _look(self, context: Any) -> bool:
-        """Find what events may have missed.
-
-        :returns: whether there is something to try again soon.
-        """
-        try:
-            self._arrivals.look(context)
-        except Exception:
-            # What goes out does not depend on what comes in.
-            LOG.exception('Can not look at what comes to this host')
-        self._recovery.carry_on()
-        self._desk.peers.look(context)
-        self._desk.leaver.retry()
-        self._desk.find_lost_owners(context)
-        self._desk.journal.sync()
-        # Without a journal that was read, nobody knows what is left over.
-        if self._desk.journal.durable:
-            self._recovery.find_leftovers(context)
-        return self._desk.peers.incoming.counts or self._recovery.has_more
 
     # A live migration that comes to this host
 
@@ -182,7 +164,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
                 context, instance, block_migration
             )
         finally:
-            self._desk.peers.incoming.landed(instance.uuid)
+            self._arrivals.end(instance.uuid)
 
     def rollback_live_migration_at_destination(
         self,
@@ -197,7 +179,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
                 context, instance, destroy_disks, migrate_data
             )
         finally:
-            self._desk.peers.incoming.landed(instance.uuid)
+            self._arrivals.end(instance.uuid)
 
     # A live migration that leaves this host
 

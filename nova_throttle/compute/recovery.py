@@ -17,13 +17,13 @@ is tried again until it is done. What was in progress keeps its slots until
 it is known to be over.
 """
 
+import contextlib
 import threading
 from typing import Any
 
 from nova.compute import manager as nova_manager
 from nova.compute import task_states
 import nova.conf
-from nova import exception as nova_exception
 from nova import objects
 from oslo_log import log as logging
 
@@ -35,7 +35,9 @@ from nova_throttle.compute import credentials
 from nova_throttle.compute import desk as desk_lib
 from nova_throttle.compute import event
 from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import postman
 from nova_throttle.compute import record
+from nova_throttle.compute import stored
 from nova_throttle.compute import unprepare
 from nova_throttle import exception
 
@@ -46,17 +48,6 @@ Standstill = standstill.Standstill
 
 # What a migration is that somebody will begin, or has begun to prepare.
 _LEFT_OVER = ('queued', 'preparing')
-
-_ATTRIBUTES = [
-    'flavor',
-    'info_cache',
-    'metadata',
-    'migration_context',
-    'numa_topology',
-    'pci_devices',
-    'pci_requests',
-    'system_metadata',
-]
 
 
 class Recovery:
@@ -71,6 +62,8 @@ class Recovery:
         self._entries: list[Any] = []
         # Two that carry on would each deal with the same entry.
         self._carrying = threading.Lock()
+        # Each by itself: one whose hypervisor hangs holds its own slot only.
+        self._interrupted = postman.Postman('interrupted', self._resume_one)
 
     def begin(self) -> None:
         """Take what was in progress as owners, before anything starts."""
@@ -97,13 +90,8 @@ class Recovery:
         """Tell whether an instance in migration is ours to mend."""
         return any(e.instance_uuid == instance_uuid for e in self._entries)
 
-    @property
-    def has_more(self) -> bool:
-        """Whether there is something that has to be tried again."""
-        return bool(self._entries)
-
     def carry_on(self) -> None:
-        """Restore the queue, then deal with what was interrupted.
+        """Restore the queue, then have dealt with what was interrupted.
 
         What fails is tried again when this is called again.
         """
@@ -114,9 +102,15 @@ class Recovery:
                 self._try(self._restore, entry)
             # Also if one failed: it must not keep the others waiting.
             self._desk.throttle.resume(Standstill.STARTING)
-            for entry in reversed(self._entries[:]):
-                if entry.phase != 'queued':
-                    self._try(self._resume, entry)
+        for entry in reversed(self._entries[:]):
+            if entry.phase != 'queued':
+                self._interrupted.post(entry.migration_uuid)
+
+    def _resume_one(self, migration_uuid: str) -> bool:
+        for entry in self._entries[:]:
+            if entry.migration_uuid == migration_uuid:
+                return self._try(self._resume, entry)
+        return True
 
     def _try(self, deal: Any, entry: Any) -> bool:
         try:
@@ -130,7 +124,9 @@ class Recovery:
                 exc_info=not isinstance(error, exception.ThrottleError),
             )
             return False
-        self._entries.remove(entry)
+        # It is out already if the manager was started again meanwhile.
+        with contextlib.suppress(ValueError):
+            self._entries.remove(entry)
         return True
 
     def _job(self, entry: Any) -> job_lib.Job:
@@ -139,9 +135,9 @@ class Recovery:
         job = self._desk.make_job(
             context,
             entry.dest,
-            _instance(context, entry.instance_uuid),
+            stored.instance(context, entry.instance_uuid),
             entry.block_migration,
-            _migration(context, entry),
+            stored.migration(context, entry),
             None,
             priority=entry.priority,
         )
@@ -260,6 +256,9 @@ class Recovery:
 
     def find_leftovers(self, context: Any) -> None:
         """Take out what is in the database and in no journal."""
+        if not self._desk.journal.durable:
+            # Of one that was not read, nobody knows what it has.
+            return
         found = objects.MigrationList.get_by_filters(
             context,
             {
@@ -300,24 +299,12 @@ class Recovery:
         job = self._desk.make_job(
             context,
             migration.dest_compute,
-            _instance(context, migration.instance_uuid),
+            stored.instance(context, migration.instance_uuid),
             None,
             migration,
             None,
         )
         self._desk.leaver.leave(job, 'error', error)
-
-
-class _PurgedMigration(objects.Migration):
-    """A record that is gone: its id may be that of another one by now."""
-
-    @classmethod
-    def obj_name(cls) -> str:
-        """Be known to other hosts by Nova's name."""
-        return str(objects.Migration.obj_name())
-
-    def save(self) -> None:
-        """Write nothing: Nova would write by id."""
 
 
 def _request(entry: Any) -> request_lib.Request:
@@ -328,26 +315,3 @@ def _request(entry: Any) -> request_lib.Request:
         entry.dest,
         entry.priority,
     )
-
-
-def _instance(context: Any, uuid: str) -> Any:
-    try:
-        return objects.Instance.get_by_uuid(
-            context, uuid, expected_attrs=_ATTRIBUTES
-        )
-    except nova_exception.InstanceNotFound:
-        return objects.Instance(context, uuid=uuid)
-
-
-def _migration(context: Any, entry: Any) -> Any:
-    try:
-        return objects.Migration.get_by_uuid(context, entry.migration_uuid)
-    except nova_exception.MigrationNotFound:
-        return _PurgedMigration(
-            context,
-            id=entry.migration_id,
-            uuid=entry.migration_uuid,
-            instance_uuid=entry.instance_uuid,
-            dest_compute=entry.dest,
-            status='error',
-        )

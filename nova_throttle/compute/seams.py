@@ -124,6 +124,11 @@ CALLED = (
         optional=True,
     ),
     Seam(
+        f'{MANAGER}._end_pending_dest_live_migration_task',
+        ('self instance_uuid ...',),
+        optional=True,
+    ),
+    Seam(
         f'{DRIVER}._add_vtpm_secret_to_live_migrate_data',
         ('self instance dest_check_data ...',),
         optional=True,

@@ -16,7 +16,6 @@ libvirt needs no nova-compute at the destination. When it has moved the guest,
 the source's nova-compute asks the destination's to do the rest, and waits.
 """
 
-from nova import context as nova_context
 import oslo_messaging
 from oslo_messaging.rpc import client as rpc_client
 
@@ -65,6 +64,7 @@ class ArrivalTestCase(test_recovery.RestartTestCase):
         for departure in leaver._departures.values():
             departure.due = 0
         leaver.retry()
+        self.wait_for(lambda: leaver.idle)
 
     def assert_given_back(self):
         """Check that nothing is held for the server but where it is."""
@@ -163,7 +163,7 @@ class SilentDestinationTestCase(ArrivalTestCase):
         self.assert_moved(self.server)
 
     def is_completed_at_next_look(self):
-        self.src.manager._look(nova_context.get_admin_context())
+        self.look()
         return self.status(self.server) == 'completed'
 
 

@@ -44,10 +44,6 @@ class DestinationTestCase(test_recovery.RestartTestCase):
     def uuids(self, *servers):
         return tuple(self.migration(server).uuid for server in servers)
 
-    def look(self, host):
-        """Have a host do what it does every housekeeping_interval."""
-        self.computes[host].manager._look(ADMIN)
-
     def boot_two(self):
         """Boot one server on each source, held once it migrates."""
         (a,), (b,) = self.boot(1), self.boot(1, host='src2')

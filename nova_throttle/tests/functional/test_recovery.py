@@ -58,7 +58,7 @@ class RestartTestCase(base.ThrottleTestCase):
                     thread.is_killed = True
         desk.journal.put = lambda entry: None
         desk.journal.remove = lambda uuid: None
-        dead.manager._chores.stop()
+        dead.manager._housekeeping.stop(0)
         desk.clerk.stop()
         self.guests.orphans |= self.guests.running
         servers = (dead.rpcserver, vars(dead).get('rpcserver_alt'))
@@ -249,7 +249,7 @@ class CrashTestCase(RestartTestCase):
         self.assertEqual([a['id']], self.guests.started)
         self.guests.release(a)
         self.wait_for(lambda: a['id'] not in self.guests.running)
-        self.src.manager._look(nova_context.get_admin_context())
+        self.look()
         self.assert_moved(a)
         self.guests.release_all()
         self.assert_moved(b)
@@ -456,6 +456,7 @@ class CleanUpRetryTestCase(QueuedTestCase):
         for departure in leaver._departures.values():
             departure.due = 0
         leaver.retry()
+        self.wait_for(lambda: leaver.idle)
 
     def assert_retried(self, target, name):
         original = getattr(target, name)

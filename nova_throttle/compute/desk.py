@@ -40,6 +40,7 @@ from nova_throttle.compute import peers
 from nova_throttle.compute import reasons
 from nova_throttle.compute import record
 from nova_throttle.compute import secret
+from nova_throttle.compute import succession
 from nova_throttle.compute import workers
 from nova_throttle import exception
 from nova_throttle import journal
@@ -103,7 +104,10 @@ class Desk:
         self.reasons = reasons.Reasons(
             manager.host, self.jobs, self.throttle.snapshot
         )
-        self.leaver = leaving.Leaver(manager, self.journal)
+        self.succession = succession.Succession(self)
+        self.leaver = leaving.Leaver(
+            manager, self.journal, self.succession.phase_of
+        )
         self.clerk = workers.Clerk()
         # The migrations that a thread asks for right now.
         self._asking = threading.local()
@@ -128,6 +132,7 @@ class Desk:
             LOG.warning('Ignored: %s', error, instance=job.instance)
             return
         try:
+            self.succession.make_way(job)
             self._accept(job)
         except Exception as error:
             self.leave(job, 'error', error)
@@ -256,7 +261,9 @@ class Desk:
         try:
             if job.error and not self._is_settled(job):
                 self._fail(job)
-            if job.error and job.has_arrived:
+            if job.error and (
+                job.has_arrived or self.succession.is_deleted(job)
+            ):
                 self.leaver.leave(job, 'error', job.error)
         finally:
             event.finish(job)
@@ -281,6 +288,8 @@ class Desk:
         callback, whose error no code of Nova's sees.
         """
         self.manager._set_migration_status(job.migration, 'error')
+        if not self.succession.standing(job).is_ours:
+            return
         job.instance.refresh()
         self.manager._set_instance_obj_error_state(
             job.instance, clean_task_state=True
@@ -318,7 +327,7 @@ class Desk:
         """Leave nothing of ours in Nova's table, which it cancels."""
         waiting = self.manager._waiting_live_migrations
         for instance_uuid in list(waiting):
-            if self.jobs.of_instance(instance_uuid) is not None:
+            if self.jobs.all_of_instance(instance_uuid):
                 waiting.pop(instance_uuid, None)
 
     def complete(self, job: job_lib.Job) -> None:
@@ -337,7 +346,9 @@ class Desk:
         finally:
             del self._completing[uuid]
 
-    def check_arrival(self, instance_uuid: str) -> None:
+    def check_arrival(
+        self, instance_uuid: str, job: job_lib.Job | None
+    ) -> None:
         """See that the destination has taken a server of ours over.
 
         Nova up to 29 goes on if it has not: the server would stay on its
@@ -346,8 +357,7 @@ class Desk:
         :raises ArrivalNotTaken: if it has not; then Nova puts the server on
             its destination in the database.
         """
-        job = self.jobs.of_instance(instance_uuid)
-        job = job or self._completing.get(instance_uuid)
+        job = self._completing.get(instance_uuid, job)
         if job is None:
             return
         try:

@@ -22,6 +22,7 @@ from typing import Any
 
 from nova.compute import manager as nova_manager
 import nova.conf
+from nova import exception as nova_exception
 from oslo_log import log as logging
 
 from nova_throttle.admission import controller
@@ -165,9 +166,9 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self, context: Any, instance: Any, block_migration: Any
     ) -> Any:
         """Finish here what came."""
+        if not late.make_ready(self.host, context, instance):
+            return None
         try:
-            if not late.make_ready(self.host, context, instance):
-                return None
             return super().post_live_migration_at_destination(
                 context, instance, block_migration
             )
@@ -258,32 +259,37 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self, ctxt: Any, instance: Any, *args: Any, **kwargs: Any
     ) -> Any:
         result = super()._post_live_migration(ctxt, instance, *args, **kwargs)
-        self._desk.check_arrival(instance.uuid)
+        job = self._desk.succession.job_of(instance, args, kwargs, 2)
+        self._desk.check_arrival(instance.uuid, job)
         return result
 
     def _post_live_migration_update_host(
         self, ctxt: Any, instance: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        with self._callback(instance):
+        job = self._desk.succession.job_of(instance, args, kwargs, 2)
+        with self._callback(job):
             try:
                 return super()._post_live_migration_update_host(
                     ctxt, instance, *args, **kwargs
                 )
             except Exception as error:
-                job = self._desk.jobs.of_instance(instance.uuid)
                 if job is None or not self._desk.arrive(job, error):
                     raise
 
     def _rollback_live_migration(
         self, context: Any, instance: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        with self._callback(instance):
+        job = self._desk.succession.job_of(instance, args, kwargs, 1)
+        with self._callback(job):
+            if job is not None and not self._desk.succession.may_roll_back(
+                job, kwargs.get('migration_status', 'failed')
+            ):
+                return None
             return super()._rollback_live_migration(
                 context, instance, *args, **kwargs
             )
 
-    def _callback(self, instance: Any) -> Any:
-        job = self._desk.jobs.of_instance(instance.uuid)
+    def _callback(self, job: Any) -> Any:
         return contextlib.nullcontext() if job is None else job.callback()
 
     @nova_manager.wrap_exception()
@@ -293,8 +299,14 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self, context: Any, instance: Any, migration_id: int
     ) -> None:
         """Abort a live migration that is queued, prepares or runs."""
-        job = self._desk.jobs.of_instance(instance.uuid)
-        if job is None or job.migration.id != migration_id:
+        jobs = self._desk.jobs.all_of_instance(instance.uuid)
+        job = next((j for j in jobs if j.migration.id == migration_id), None)
+        if job is None and jobs:
+            # Nova would abort the one that is there.
+            raise nova_exception.MigrationNotFoundForInstance(
+                migration_id=migration_id, instance_id=instance.uuid
+            )
+        if job is None:
             abort.by_nova(self, context, instance, migration_id)
         elif job.request.ticket.cancel():
             with abort.notified(self, job):

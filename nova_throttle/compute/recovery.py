@@ -86,6 +86,9 @@ class Recovery:
         for entry in self._entries:
             if entry.phase in ('preparing', 'running'):
                 self._desk.throttle.adopt(_request(entry))
+                self._desk.succession.interrupted[entry.instance_uuid] = (
+                    entry.migration_uuid
+                )
 
     def open_if_nothing_is_left(self) -> None:
         """Let requests start at once where there is no queue to restore."""
@@ -124,6 +127,9 @@ class Recovery:
             )
             return False
         self._entries.remove(entry)
+        interrupted = self._desk.succession.interrupted
+        if interrupted.get(entry.instance_uuid) == entry.migration_uuid:
+            del interrupted[entry.instance_uuid]
         return True
 
     def _job(self, entry: Any) -> job_lib.Job:
@@ -134,7 +140,7 @@ class Recovery:
             entry.dest,
             _instance(context, entry.instance_uuid),
             entry.block_migration,
-            _migration(context, entry),
+            _migration(context, self._manager.host, entry),
             None,
             priority=entry.priority,
         )
@@ -147,8 +153,18 @@ class Recovery:
     def _restore(self, entry: Any) -> None:
         """Put what was queued back into the queue, or take it out."""
         job = self._job(entry)
+        newer = self._desk.jobs.of_instance(entry.instance_uuid)
         if CONF.nova_throttle.on_restart == 'cancel':
             self._desk.leave(job, 'cancelled', exception.CancelledByRestart())
+        elif newer is not None:
+            self._desk.leave(
+                job,
+                'cancelled',
+                exception.Superseded(
+                    instance_uuid=entry.instance_uuid,
+                    migration_uuid=newer.migration.uuid,
+                ),
+            )
         elif job.migration.status in compat.FINAL_STATUSES:
             self._desk.leave(
                 job,
@@ -181,6 +197,12 @@ class Recovery:
         if entry.phase == 'leaving':
             # A failure is the leaver's to try again, from now on.
             self._desk.leaver.attempt(job, entry.status)
+            return
+        standing = self._desk.succession.standing(job)
+        if entry.phase == 'running' and standing.has_arrived(job.dest):
+            self._complete(job)
+        elif not standing.is_ours:
+            self._end(job, 'error', standing.reason)
         elif entry.phase == 'preparing':
             self._resume_preparing(entry, job)
         else:
@@ -314,7 +336,7 @@ def _instance(context: Any, uuid: str) -> Any:
         return objects.Instance(context, uuid=uuid)
 
 
-def _migration(context: Any, entry: Any) -> Any:
+def _migration(context: Any, host: str, entry: Any) -> Any:
     try:
         return objects.Migration.get_by_id(context, entry.migration_id)
     except nova_exception.MigrationNotFound:
@@ -323,6 +345,9 @@ def _migration(context: Any, entry: Any) -> Any:
             id=entry.migration_id,
             uuid=entry.migration_uuid,
             instance_uuid=entry.instance_uuid,
+            source_compute=host,
+            source_node=None,
+            dest_node=None,
             dest_compute=entry.dest,
             status='error',
         )

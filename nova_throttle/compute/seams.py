@@ -166,18 +166,31 @@ CALLED = (
         'nova.compute.rpcapi:ComputeAPI',
         _ver='self ctxt old ...',
         drop_move_claim_at_destination='self ctxt instance host ...',
+        rollback_live_migration_at_destination='self ctxt instance host '
+        'destroy_disks migrate_data ...',
     ),
     *_seams(
         'nova.network.neutron:API',
         bind_ports_to_host='self context instance host vnic_types '
         'port_profiles ...',
+        delete_port_binding='self context port_id host ...',
+        list_ports='self context **search_opts',
         setup_networks_on_host='self context instance host teardown ...',
+        show_port='self context port_id ...',
     ),
     *_seams(
         'nova.scheduler.client.report:SchedulerReportClient',
         delete_allocation_for_instance='self context uuid consumer_type '
         'force ...',
-        get_allocations_for_consumer='self context consumer ...',
+        get_allocs_for_consumer='self context consumer ...',
+        move_allocations='self context source_consumer_uuid '
+        'target_consumer_uuid ...',
+        put_allocations='self context consumer_uuid payload ...',
+        remove_provider_tree_from_instance_allocation='self context '
+        'consumer_uuid root_rp_uuid ...',
+    ),
+    *_seams(
+        'nova.scheduler.utils', resources_from_flavor='instance flavor ...'
     ),
     *_seams(
         'nova.virt.libvirt.host:Host',

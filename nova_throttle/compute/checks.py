@@ -36,7 +36,9 @@ def check(manager: Any, job: job_lib.Job) -> None:
     """
     _refresh_instance(job)
     _check_instance(manager.host, job.instance)
-    job.migration = objects.Migration.get_by_id(job.context, job.migration.id)
+    job.migration = objects.Migration.get_by_uuid(
+        job.context, job.migration.uuid
+    )
     if job.migration.status != 'queued':
         raise exception.MigrationNotQueued(
             migration_uuid=job.migration.uuid, status=job.migration.status

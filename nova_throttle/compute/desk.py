@@ -400,7 +400,7 @@ class Desk:
     def find_lost_owners(self, context: Any) -> None:
         """Free slots whose driver never said that it was done."""
         for job in self.jobs.awaiting_callback():
-            found = objects.Migration.get_by_id(context, job.migration.id)
+            found = objects.Migration.get_by_uuid(context, job.migration.uuid)
             if found.status in compat.FINAL_STATUSES:
                 LOG.warning(
                     'The driver never reported the end of live migration '

@@ -323,8 +323,8 @@ def _settle_migration(job: job_lib.Job, status: str) -> None:
     What completed did so whatever the record says.
     """
     try:
-        job.migration = objects.Migration.get_by_id(
-            job.context, job.migration.id
+        job.migration = objects.Migration.get_by_uuid(
+            job.context, job.migration.uuid
         )
     except nova_exception.MigrationNotFound:
         return

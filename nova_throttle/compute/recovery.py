@@ -282,7 +282,8 @@ class Recovery:
             if self._is_unknown(migration):
                 # Read again: it may have ended since the list was made.
                 self._repair(
-                    context, objects.Migration.get_by_id(context, migration.id)
+                    context,
+                    objects.Migration.get_by_uuid(context, migration.uuid),
                 )
 
     def _is_unknown(self, migration: Any) -> bool:
@@ -338,11 +339,12 @@ def _instance(context: Any, uuid: str) -> Any:
 
 def _migration(context: Any, host: str, entry: Any) -> Any:
     try:
-        return objects.Migration.get_by_id(context, entry.migration_id)
+        return objects.Migration.get_by_uuid(context, entry.migration_uuid)
     except nova_exception.MigrationNotFound:
         return objects.Migration(
             context,
-            id=entry.migration_id,
+            # No record's: by now another may have the number.
+            id=0,
             uuid=entry.migration_uuid,
             instance_uuid=entry.instance_uuid,
             source_compute=host,

@@ -16,6 +16,7 @@
 import threading
 
 from nova import context as nova_context
+from nova.db.main import api as db
 from nova import objects
 from nova.tests.functional.api import client
 
@@ -437,6 +438,54 @@ class MovedOnTestCase(PresentTestCase):
         self.assert_gone(first)
         self.wait_record(first, 'completed')
         self.assert_moved_to('other')
+
+
+class ReusedNumberTestCase(PresentTestCase):
+    """The number of a purged record is given to another migration."""
+
+    def swap_numbers(self, migration, other):
+        """Give a record the number that another one had."""
+        context = nova_context.get_admin_context()
+        with nova_context.target_cell(context, self.cell) as cell_context:
+            db.migration_update(cell_context, migration.id, {'id': 9000})
+            db.migration_update(cell_context, other.id, {'id': migration.id})
+
+    def test_after_a_restart(self):
+        first = self.queue()
+        self.wait_status(self.a, 'running')
+        self.swap_numbers(first, self.migration(self.a))
+        self.kill()
+        self.guests.release_all()
+        self.wait_for(lambda: not self.guests.running)
+        self.start_again()
+        self.assert_moved(self.b)
+        self.wait_status(self.a, 'completed')
+
+    def test_at_its_turn(self):
+        first = self.queue()
+        (c,) = self.boot(1)
+        self.guests.hold(c)
+        self.migrate(c)
+        self.swap_numbers(first, self.migration(c))
+        self.guests.release(self.a)
+        self.assert_moved(self.b)
+        self.assertNotEqual('completed', self.status(c))
+        self.guests.release(c)
+        self.wait_status(c, 'completed')
+
+    def test_when_it_leaves(self):
+        first = self.queue()
+        (c,) = self.boot(1)
+        self.migrate(c)
+        self.swap_numbers(first, self.migration(c))
+        self.reset_state()
+        self.guests.hold(c)
+        self.guests.release(self.a)
+        self.wait_record(first, 'error')
+        self.guests.wait_running(c)
+        self.assertNotEqual('error', self.status(c))
+        self.guests.release(c)
+        self.wait_status(c, 'completed')
 
 
 class LeakTestCase(PresentTestCase):

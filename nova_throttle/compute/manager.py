@@ -33,6 +33,7 @@ from nova_throttle.compute import chores
 from nova_throttle.compute import compat
 from nova_throttle.compute import desk
 from nova_throttle.compute import late
+from nova_throttle.compute import present
 from nova_throttle.compute import recovery
 from nova_throttle.compute import spill
 from nova_throttle import exception
@@ -183,6 +184,14 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         migrate_data: Any,
     ) -> Any:
         """Undo here what was prepared."""
+        if not present.may_undo(
+            context, self.host, instance.uuid, migrate_data
+        ):
+            LOG.warning(
+                'A rollback came late: the server is here, or on its way',
+                instance=instance,
+            )
+            return None
         try:
             return super().rollback_live_migration_at_destination(
                 context, instance, destroy_disks, migrate_data

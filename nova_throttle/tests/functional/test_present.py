@@ -418,6 +418,83 @@ class UnreadableTestCase(PresentTestCase):
         self.assert_left(self.b, 'failed')
 
 
+class LateMessageTestCase(PresentTestCase):
+    """What the source sent is delivered when the server has moved on."""
+
+    def move_on(self):
+        """Migrate to one host, and on to another."""
+        self.migrate(self.b)
+        self.assert_moved_to('dest')
+        first = self.migration(self.b)
+        self.ask_for_migration(self.b, 'other')
+        self.assert_moved_to('other')
+        return first
+
+    def late(self):
+        context = nova_context.get_admin_context()
+        instance = objects.Instance.get_by_uuid(context, self.b['id'])
+        return context, instance
+
+    def test_that_it_arrived(self):
+        self.move_on()
+        context, instance = self.late()
+        instance.host = 'src'
+        self.computes['dest'].manager.post_live_migration_at_destination(
+            context, instance, False
+        )
+        self.assert_moved_to('other')
+
+    def test_that_it_arrived_while_it_leaves_again(self):
+        self.migrate(self.b)
+        self.assert_moved_to('dest')
+        self.guests.hold(self.b)
+        self.ask_for_migration(self.b, 'other')
+        self.guests.wait_running(self.b)
+        self.wait_status(self.b, 'running')
+        context, instance = self.late()
+        self.computes['dest'].manager.post_live_migration_at_destination(
+            context, instance, False
+        )
+        self.assertEqual('migrating', self.task_state())
+        self.guests.release(self.b)
+        self.assert_moved_to('other')
+
+    def test_a_rollback_leaves_a_guest_that_runs_there(self):
+        first = self.move_on()
+        context, instance = self.late()
+        data = objects.LibvirtLiveMigrateData(
+            migration=first,
+            is_shared_instance_path=True,
+            is_shared_block_storage=True,
+        )
+        manager = self.computes['other'].manager
+        manager.rollback_live_migration_at_destination(
+            context, instance, False, data
+        )
+        self.assertTrue(manager.driver.instance_exists(instance))
+        self.assert_bound(self.b, 'other')
+
+    def test_a_rollback_leaves_what_a_newer_one_prepared(self):
+        self.migrate(self.b)
+        self.assert_moved_to('dest')
+        first = self.migration(self.b)
+        self.ask_for_migration(self.b, 'src')
+        self.assert_moved_to('src')
+        self.run_one()
+        context, instance = self.late()
+        data = objects.LibvirtLiveMigrateData(
+            migration=first,
+            is_shared_instance_path=True,
+            is_shared_block_storage=True,
+        )
+        self.computes['dest'].manager.rollback_live_migration_at_destination(
+            context, instance, False, data
+        )
+        self.assertEqual(['dest', 'src'], self.bindings())
+        self.guests.release(self.b)
+        self.assert_moved_to('dest')
+
+
 class MovedOnTestCase(PresentTestCase):
     """The source is dead while its server arrives and is moved on."""
 

@@ -32,6 +32,7 @@ from nova_throttle.compute import arrivals
 from nova_throttle.compute import chores
 from nova_throttle.compute import compat
 from nova_throttle.compute import desk
+from nova_throttle.compute import evacuated
 from nova_throttle.compute import late
 from nova_throttle.compute import present
 from nova_throttle.compute import recovery
@@ -125,6 +126,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self._recovery.carry_on()
         self._desk.peers.look(context)
         self._desk.leaver.retry()
+        evacuated.look(self, context)
         self._desk.find_lost_owners(context)
         self._desk.journal.sync()
         # Without a journal that was read, nobody knows what is left over.

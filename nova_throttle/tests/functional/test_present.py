@@ -608,3 +608,94 @@ class LeakTestCase(PresentTestCase):
         )
         self.wait_for(lambda: self.allocations(first.uuid) == [])
         self.assertEqual([], self.allocations(self.b['id']))
+
+    def force_down(self, down):
+        service = self.api.get_services(host='src', binary='nova-compute')[0]
+        self.api.put_service_force_down(service['id'], down)
+
+    def evacuate(self, host='other'):
+        """Have the source die and its server be evacuated."""
+        self.kill()
+        self.force_down(True)
+        self._evacuate_server(
+            self.b,
+            extra_post_args={'host': host},
+            expected_host=host,
+            expected_state='ACTIVE',
+        )
+        self.guests.release_all()
+        self.wait_for(lambda: not self.guests.running)
+
+    def look(self, host):
+        context = nova_context.get_admin_context()
+        with nova_context.target_cell(context, self.cell) as cell_context:
+            self.computes[host].manager._look(cell_context)
+
+    def assert_evacuated(self, first, host='other'):
+        self.assertEqual(
+            {self.compute_rp_uuids[host]},
+            set(
+                self.placement.get(f'/allocations/{self.b["id"]}').body[
+                    'allocations'
+                ]
+            ),
+        )
+        body = self.placement.get(f'/allocations/{first.uuid}').body
+        self.assertEqual({}, body['allocations'])
+        self.assertEqual([host], self.bindings())
+        self.wait_record(first, 'error')
+
+    def test_of_a_queued_one_while_its_source_is_down(self):
+        first = self.queue()
+        self.evacuate()
+        self.look('dest')
+        self.assert_evacuated(first)
+
+    def test_of_a_running_one_while_its_source_is_down(self):
+        first = self.run_one()
+        self.evacuate()
+        self.look('dest')
+        self.assert_evacuated(first)
+
+    def test_of_one_that_is_evacuated_to_its_destination(self):
+        first = self.queue()
+        self.evacuate('dest')
+        self.look('dest')
+        self.assert_evacuated(first, 'dest')
+
+    def come_back(self):
+        self.start_again()
+        self.force_down(False)
+        self.look('src')
+
+    def without_destination(self):
+        """Have the destination not look at what it has."""
+        self.computes['dest'].manager._chores.stop()
+
+    def test_of_a_queued_one_whose_source_comes_back(self):
+        first = self.queue()
+        self.without_destination()
+        self.evacuate()
+        self.come_back()
+        self.assert_gone(first)
+        self.assert_evacuated(first)
+
+    def test_of_a_running_one_whose_source_comes_back(self):
+        first = self.run_one()
+        self.without_destination()
+        self.evacuate()
+        self.come_back()
+        self.assert_gone(first)
+        self.assert_evacuated(first)
+
+    def test_a_server_that_was_not_evacuated_is_left_alone(self):
+        """Its source counts as dead, and may come back."""
+        first = self.queue()
+        self.force_down(True)
+        self.look('dest')
+        self.assertEqual(['dest', 'src'], self.bindings())
+        self.assertEqual(['dest'], self.allocations(self.b['id']))
+        self.assertEqual(['src'], self.allocations(first.uuid))
+        self.force_down(False)
+        self.guests.release_all()
+        self.assert_moved(self.b)

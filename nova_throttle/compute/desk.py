@@ -30,6 +30,7 @@ import oslo_messaging
 from nova_throttle.admission import effects
 from nova_throttle.admission import request as request_lib
 from nova_throttle.agreement import messages
+from nova_throttle.compute import allocations
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import credentials
@@ -229,6 +230,7 @@ class Desk:
         if not job.has_waited:
             return
         checks.check(self.manager, job)
+        allocations.restore(self.manager, job)
         if job.carried_over:
             credentials.lend(job.context)
             secret.read_again(self.manager, job)

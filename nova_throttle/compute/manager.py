@@ -28,6 +28,7 @@ from oslo_log import log as logging
 from nova_throttle.admission import controller
 from nova_throttle.admission import standstill
 from nova_throttle.compute import abort
+from nova_throttle.compute import allocations
 from nova_throttle.compute import arrivals
 from nova_throttle.compute import chores
 from nova_throttle.compute import compat
@@ -302,6 +303,13 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def _callback(self, job: Any) -> Any:
         return contextlib.nullcontext() if job is None else job.callback()
+
+    def _delete_allocation_after_move(
+        self, context: Any, instance: Any, migration: Any
+    ) -> None:
+        if migration.is_live_migration:
+            allocations.keep(self, context, instance, migration)
+        super()._delete_allocation_after_move(context, instance, migration)
 
     @nova_manager.wrap_exception()
     @nova_manager.wrap_instance_event(prefix='compute')

@@ -80,6 +80,7 @@ OVERRIDDEN = (
         rollback_live_migration_at_destination='self context instance '
         'destroy_disks migrate_data',
         _cleanup_live_migrations_in_pool='self',
+        _delete_allocation_after_move='self context instance migration',
         _do_pre_live_migration_from_source='self context dest instance '
         'block_migration migration migrate_data source_bdms',
         # The overrides of these three hand on whatever comes.

@@ -88,6 +88,37 @@ class InstanceMoved(ThrottleError):
     )
 
 
+class Superseded(ThrottleError):
+    msg_fmt = (
+        'instance %(instance_uuid)s has another migration, %(migration_uuid)s'
+    )
+
+
+class AlreadyMigrating(ThrottleError):
+    msg_fmt = (
+        'live migration %(migration_uuid)s of instance %(instance_uuid)s is '
+        'not over; ask again when it is'
+    )
+
+
+class ServerInTransit(ThrottleError):
+    msg_fmt = (
+        'instance %(instance_uuid)s is being deleted, or another migration '
+        'of it is being prepared'
+    )
+
+
+class AllocationLost(ThrottleError):
+    msg_fmt = (
+        'Placement has lost the allocations of instance %(instance_uuid)s, '
+        'and they cannot be made again: %(reason)s'
+    )
+
+
+class AllocationRefused(ThrottleError):
+    msg_fmt = 'Placement refused to change what %(consumer_uuid)s allocates'
+
+
 class InstanceNotMigrating(ThrottleError):
     msg_fmt = (
         'instance %(instance_uuid)s has task state %(task_state)s, not '

@@ -21,19 +21,18 @@ import functools
 import threading
 from typing import Any
 
-from nova.compute import task_states
 import nova.conf
 from nova import objects
 from oslo_log import log as logging
-import oslo_messaging
 
 from nova_throttle.admission import effects
 from nova_throttle.admission import request as request_lib
 from nova_throttle.agreement import messages
-from nova_throttle.compute import arrival
+from nova_throttle.compute import allocations
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import credentials
+from nova_throttle.compute import ending
 from nova_throttle.compute import event
 from nova_throttle.compute import job as job_lib
 from nova_throttle.compute import leaving
@@ -41,6 +40,7 @@ from nova_throttle.compute import peers
 from nova_throttle.compute import reasons
 from nova_throttle.compute import record
 from nova_throttle.compute import secret
+from nova_throttle.compute import succession
 from nova_throttle.compute import threads
 from nova_throttle import exception
 from nova_throttle import journal
@@ -89,7 +89,6 @@ class Desk:
     def __init__(self, manager: Any) -> None:
         self.manager = manager
         self.jobs = job_lib.Jobs()
-        self._completing: dict[str, job_lib.Job] = {}
         self.journal = journal.Journal(
             CONF.nova_throttle.journal_dir, manager.host
         )
@@ -104,7 +103,13 @@ class Desk:
         self.reasons = reasons.Reasons(
             manager.host, self.jobs, self.throttle.snapshot
         )
-        self.leaver = leaving.Leaver(manager, self.journal)
+        self.succession = succession.Succession(self)
+        self.leaver = leaving.Leaver(
+            manager, self.journal, self.succession.phase_of
+        )
+        self.ending = ending.Ending(
+            manager, self.jobs, self.leaver, self.succession
+        )
         self.clerk = threads.BackgroundWorker('clerk')
         # The migrations that a thread asks for right now.
         self._asking = threading.local()
@@ -129,6 +134,7 @@ class Desk:
             LOG.warning('Ignored: %s', error, instance=job.instance)
             return
         try:
+            self.succession.make_way(job)
             self._accept(job)
         except Exception as error:
             self.leave(job, 'error', error)
@@ -226,6 +232,7 @@ class Desk:
             checks.check_guest(self.manager, job)
             return
         checks.check(self.manager, job)
+        allocations.restore(self.manager, job)
         if job.carried_over:
             credentials.lend(job.context)
             secret.read_again(self.manager, job)
@@ -262,7 +269,9 @@ class Desk:
         try:
             if job.error and not self._is_settled(job):
                 self._fail(job)
-            if job.error and job.has_arrived:
+            if job.error and (
+                job.has_arrived or self.succession.is_deleted(job)
+            ):
                 self.leaver.leave(job, 'error', job.error)
         finally:
             event.finish(job)
@@ -287,6 +296,8 @@ class Desk:
         callback, whose error no code of Nova's sees.
         """
         self.manager._set_migration_status(job.migration, 'error')
+        if not self.succession.standing(job).is_ours:
+            return
         job.instance.refresh()
         self.manager._set_instance_obj_error_state(
             job.instance, clean_task_state=True
@@ -324,99 +335,8 @@ class Desk:
         """Leave nothing of ours in Nova's table, which it cancels."""
         waiting = self.manager._waiting_live_migrations
         for instance_uuid in list(waiting):
-            if self.jobs.of_instance(instance_uuid) is not None:
+            if self.jobs.all_of_instance(instance_uuid):
                 waiting.pop(instance_uuid, None)
-
-    def complete(self, job: job_lib.Job) -> None:
-        """End a migration that completed while nobody looked."""
-        uuid = job.instance.uuid
-        self._completing[uuid] = job
-        try:
-            self.manager._post_live_migration_update_host(
-                job.context,
-                job.instance,
-                job.dest,
-                job.block_migration,
-                job.migrate_data,
-                source_bdms=job.source_bdms,
-            )
-        finally:
-            del self._completing[uuid]
-
-    def where(
-        self, job: job_lib.Job | None, believed: arrival.Verdict
-    ) -> arrival.Verdict:
-        """Tell where the guest is that the driver calls back about.
-
-        :param believed: what the driver takes for true. It looks at what is
-            left of the domain here, which says nothing if that was switched
-            off; so only a success of libvirt's own call is enough.
-        """
-        if job is None or job.phase is not job_lib.Phase.IN_DRIVER:
-            return believed
-        has_migrated = getattr(self.manager.driver, 'has_migrated', None)
-        succeeded = has_migrated(job.instance) if has_migrated else None
-        if succeeded is None:
-            return believed
-        if succeeded and believed is arrival.Verdict.ARRIVED:
-            return believed
-        return arrival.wait(self.manager, job.context, job.instance, job.dest)
-
-    def give_up(self, job: job_lib.Job) -> None:
-        """Leave a server alone that another operation has moved or deleted."""
-        self.leaver.leave(
-            job, 'error', exception.InstanceTaken(host=self.manager.host)
-        )
-
-    def check_arrival(self, instance_uuid: str) -> None:
-        """See that the destination has taken a server of ours over.
-
-        Nova up to 29 goes on if it has not: the server would stay on its
-        source, and MIGRATING, for ever.
-
-        :raises ArrivalNotTaken: if it has not; then Nova puts the server on
-            its destination in the database.
-        """
-        job = self.jobs.of_instance(instance_uuid)
-        job = job or self._completing.get(instance_uuid)
-        if job is None:
-            return
-        try:
-            found = objects.Instance.get_by_uuid(
-                job.context, job.instance.uuid
-            )
-        except Exception:
-            LOG.warning(
-                'Can not tell whether %s has taken the server over',
-                job.dest,
-                instance=job.instance,
-                exc_info=True,
-            )
-            return
-        stays = found.host == self.manager.host
-        if stays and found.task_state == task_states.MIGRATING:
-            raise exception.ArrivalNotTaken(host=job.dest)
-
-    def arrive(self, job: job_lib.Job, error: Exception) -> bool:
-        """Finish for Nova, which can't, what it did after the guest arrived.
-
-        The guest runs on its destination, whatever failed. Where no more
-        than an answer is missing, the migration has completed; otherwise
-        it ends as Nova ends it. What it held here is given back in both.
-
-        :param error: what Nova's callback raised, having put the server on
-            its destination in the database.
-        :returns: whether the migration has completed.
-        """
-        found = objects.Instance.get_by_uuid(job.context, job.instance.uuid)
-        job.has_arrived = found.host == job.dest
-        if not job.has_arrived or not (
-            job.migration.status == 'completed' or _is_silence(error)
-        ):
-            return False
-        reason = exception.ArrivalNotConfirmed(host=job.dest, error=error)
-        self.leaver.leave(job, 'completed', reason)
-        return True
 
     def find_lost_owners(self, context: Any) -> None:
         """Free slots whose driver never said that it was done."""
@@ -430,11 +350,3 @@ class Desk:
                     instance=job.instance,
                 )
                 job.found_over(found)
-
-
-def _is_silence(error: Exception) -> bool:
-    """Tell whether a host did not answer, rather than that it failed."""
-    silence = (oslo_messaging.MessagingException, exception.ArrivalNotTaken)
-    return isinstance(error, silence) and not isinstance(
-        error, oslo_messaging.RemoteError
-    )

@@ -15,10 +15,12 @@
 Nothing that operates normally waits for one, and none waits for another.
 """
 
+import functools
 import time
 
 from nova_throttle.compute import arrivals
 from nova_throttle.compute import desk
+from nova_throttle.compute import evacuated
 from nova_throttle.compute import recovery
 from nova_throttle.compute import threads
 
@@ -49,6 +51,10 @@ class Housekeeping:
                 ('incoming', arrivals.look),
                 ('outgoing', desk.peers.look),
                 ('cleanup', lambda context: desk.leaver.retry()),
+                (
+                    'evacuated',
+                    functools.partial(evacuated.look, desk.manager),
+                ),
                 ('lost-slots', desk.find_lost_owners),
                 ('journal', lambda context: desk.journal.sync()),
                 ('leftovers', recovery.find_leftovers),

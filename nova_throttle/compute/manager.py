@@ -16,8 +16,6 @@ It only translates between Nova and the admission desk. Every public method
 is one of Nova's, so the RPC interface of the service is unchanged.
 """
 
-from collections.abc import Iterator
-import contextlib
 import functools
 import sys
 from typing import Any
@@ -29,12 +27,14 @@ from oslo_log import log as logging
 from nova_throttle.admission import controller
 from nova_throttle.admission import standstill
 from nova_throttle.compute import abort
+from nova_throttle.compute import allocations
 from nova_throttle.compute import arrival
 from nova_throttle.compute import arrivals
 from nova_throttle.compute import compat
 from nova_throttle.compute import desk
 from nova_throttle.compute import housekeeping
 from nova_throttle.compute import late
+from nova_throttle.compute import present
 from nova_throttle.compute import recovery
 from nova_throttle.compute import sight
 from nova_throttle.compute import spill
@@ -157,9 +157,9 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self, context: Any, instance: Any, block_migration: Any
     ) -> Any:
         """Finish here what came."""
+        if not late.make_ready(self.host, context, instance):
+            return None
         try:
-            if not late.make_ready(self.host, context, instance):
-                return None
             return super().post_live_migration_at_destination(
                 context, instance, block_migration
             )
@@ -174,6 +174,14 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         migrate_data: Any,
     ) -> Any:
         """Undo here what was prepared."""
+        if not present.may_undo(
+            context, self.host, instance.uuid, migrate_data
+        ):
+            LOG.warning(
+                'A rollback came late: the server is here, or on its way',
+                instance=instance,
+            )
+            return None
         try:
             return super().rollback_live_migration_at_destination(
                 context, instance, destroy_disks, migrate_data
@@ -247,10 +255,25 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             self._desk.drive(job)
 
     def _post_live_migration(
-        self, ctxt: Any, instance: Any, *args: Any, **kwargs: Any
+        self,
+        ctxt: Any,
+        instance: Any,
+        dest: str,
+        block_migration: Any = False,
+        migrate_data: Any = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
-        result = super()._post_live_migration(ctxt, instance, *args, **kwargs)
-        self._desk.check_arrival(instance.uuid)
+        result = super()._post_live_migration(
+            ctxt,
+            instance,
+            dest,
+            block_migration,
+            migrate_data,
+            *args,
+            **kwargs,
+        )
+        self._desk.ending.check_arrival(instance, migrate_data)
         return result
 
     def _post_live_migration_update_host(
@@ -262,29 +285,27 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         migrate_data: Any = None,
         source_bdms: Any = None,
     ) -> Any:
-        with self._callback(instance) as job:
-            verdict = self._desk.where(job, Verdict.ARRIVED)
-            arguments = (ctxt, instance, dest, block_migration, migrate_data)
-            if verdict is Verdict.ARRIVED:
-                return self._complete(*arguments, source_bdms=source_bdms)
-            if verdict is Verdict.STAYED:
-                job.error = exception.NotArrived(host=dest)
-                return super()._rollback_live_migration(
-                    ctxt, instance, dest, migrate_data, source_bdms=source_bdms
-                )
-            return self._desk.give_up(job)
-
-    def _complete(
-        self, ctxt: Any, instance: Any, *args: Any, **kw: Any
-    ) -> Any:
-        try:
-            return super()._post_live_migration_update_host(
-                ctxt, instance, *args, **kw
-            )
-        except Exception as error:
-            job = self._desk.jobs.of_instance(instance.uuid)
-            if job is None or not self._desk.arrive(job, error):
-                raise
+        return self._desk.ending.end(
+            self._desk.ending.job_of(instance, migrate_data),
+            Verdict.ARRIVED,
+            functools.partial(
+                super()._post_live_migration_update_host,
+                ctxt,
+                instance,
+                dest,
+                block_migration,
+                migrate_data,
+                source_bdms=source_bdms,
+            ),
+            functools.partial(
+                super()._rollback_live_migration,
+                ctxt,
+                instance,
+                dest,
+                migrate_data,
+                source_bdms=source_bdms,
+            ),
+        )
 
     def _rollback_live_migration(
         self,
@@ -292,31 +313,42 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         instance: Any,
         dest: str,
         migrate_data: Any = None,
-        *args: Any,
+        migration_status: str = 'failed',
+        source_bdms: Any = None,
         **kwargs: Any,
     ) -> Any:
-        with self._callback(instance) as job:
-            verdict = self._desk.where(job, Verdict.STAYED)
-            if verdict is Verdict.ARRIVED:
-                return self._complete(
-                    context,
-                    instance,
-                    dest,
-                    job.block_migration,
-                    migrate_data,
-                    source_bdms=job.source_bdms,
-                )
-            if verdict is Verdict.STAYED:
-                return super()._rollback_live_migration(
-                    context, instance, dest, migrate_data, *args, **kwargs
-                )
-            return self._desk.give_up(job)
+        job = self._desk.ending.job_of(instance, migrate_data)
+        return self._desk.ending.end(
+            job,
+            Verdict.STAYED,
+            functools.partial(
+                super()._post_live_migration_update_host,
+                context,
+                instance,
+                dest,
+                None if job is None else job.block_migration,
+                migrate_data,
+                source_bdms=source_bdms,
+            ),
+            functools.partial(
+                super()._rollback_live_migration,
+                context,
+                instance,
+                dest,
+                migrate_data,
+                migration_status,
+                source_bdms=source_bdms,
+                **kwargs,
+            ),
+            migration_status,
+        )
 
-    @contextlib.contextmanager
-    def _callback(self, instance: Any) -> Iterator[Any]:
-        job = self._desk.jobs.of_instance(instance.uuid)
-        with contextlib.nullcontext() if job is None else job.callback():
-            yield job
+    def _delete_allocation_after_move(
+        self, context: Any, instance: Any, migration: Any
+    ) -> None:
+        if migration.is_live_migration:
+            allocations.keep(self, context, instance, migration)
+        super()._delete_allocation_after_move(context, instance, migration)
 
     @nova_manager.wrap_exception()
     @nova_manager.wrap_instance_event(prefix='compute')
@@ -325,20 +357,4 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self, context: Any, instance: Any, migration_id: int
     ) -> None:
         """Abort a live migration that is queued, prepares or runs."""
-        job = self._desk.jobs.of_instance(instance.uuid)
-        if job is None or job.migration.id != migration_id:
-            abort.by_nova(self, context, instance, migration_id)
-        elif job.request.ticket.cancel():
-            with abort.notified(self, job):
-                self._desk.leave(
-                    job,
-                    'cancelled',
-                    exception.MigrationAborted(instance_uuid=instance.uuid),
-                )
-        elif job.request_abort():
-            # What prepares rolls back when it finds its entry gone, or at
-            # the last step before the driver.
-            abort.notify_start(self, job)
-            self._waiting_live_migrations.pop(instance.uuid, None)
-        else:
-            abort.by_nova(self, context, instance, migration_id)
+        abort.abort(self, self._desk, context, instance, migration_id)

@@ -80,6 +80,7 @@ class Recovery:
         for entry in self._entries:
             if entry.phase in ('preparing', 'running'):
                 self._desk.throttle.adopt(_request(entry))
+                self._desk.succession.begin(entry)
 
     def open_if_nothing_is_left(self) -> None:
         """Let requests start at once where there is no queue to restore."""
@@ -127,6 +128,7 @@ class Recovery:
         # It is out already if the manager was started again meanwhile.
         with contextlib.suppress(ValueError):
             self._entries.remove(entry)
+        self._desk.succession.end(entry)
         return True
 
     def _job(self, entry: Any) -> job_lib.Job:
@@ -137,7 +139,7 @@ class Recovery:
             entry.dest,
             stored.instance(context, entry.instance_uuid),
             entry.block_migration,
-            stored.migration(context, entry),
+            stored.migration(context, self._manager.host, entry),
             None,
             priority=entry.priority,
         )
@@ -150,8 +152,18 @@ class Recovery:
     def _restore(self, entry: Any) -> None:
         """Put what was queued back into the queue, or take it out."""
         job = self._job(entry)
+        newer = self._desk.jobs.of_instance(entry.instance_uuid)
         if CONF.nova_throttle.on_restart == 'cancel':
             self._desk.leave(job, 'cancelled', exception.CancelledByRestart())
+        elif newer is not None:
+            self._desk.leave(
+                job,
+                'cancelled',
+                exception.Superseded(
+                    instance_uuid=entry.instance_uuid,
+                    migration_uuid=newer.migration.uuid,
+                ),
+            )
         elif job.migration.status in compat.FINAL_STATUSES:
             self._desk.leave(
                 job,
@@ -184,6 +196,12 @@ class Recovery:
         if entry.phase == 'leaving':
             # A failure is the leaver's to try again, from now on.
             self._desk.leaver.attempt(job, entry.status)
+            return
+        standing = self._desk.succession.standing(job)
+        if entry.phase == 'running' and standing.has_arrived(job.dest):
+            self._complete(job)
+        elif not standing.is_ours:
+            self._end(job, 'error', standing.reason)
         elif entry.phase == 'preparing':
             self._resume_preparing(entry, job)
         else:
@@ -214,9 +232,6 @@ class Recovery:
 
     def _resume_running(self, job: job_lib.Job) -> None:
         """Look at the hypervisor first: it goes on without nova-compute."""
-        if 'host' in job.instance and job.instance.host == job.dest:
-            self._complete(job)
-            return
         end = getattr(self._manager.driver, 'end_live_migration', None)
         if end is None:
             self._leave_to_nova(job)
@@ -226,7 +241,7 @@ class Recovery:
             self._manager, job.context, job.instance, job.dest
         )
         if verdict is arrival.Verdict.ARRIVED:
-            self._desk.complete(job)
+            self._desk.ending.complete_unseen(job)
             self._complete(job)
         else:
             self._end(job, 'error', exception.Interrupted(phase='ran'))

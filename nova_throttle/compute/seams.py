@@ -81,6 +81,7 @@ OVERRIDDEN = (
         rollback_live_migration_at_destination='self context instance '
         'destroy_disks migrate_data',
         _cleanup_live_migrations_in_pool='self',
+        _delete_allocation_after_move='self context instance migration',
         _do_pre_live_migration_from_source='self context dest instance '
         'block_migration migration migrate_data source_bdms',
         # The overrides of the first and the last hand on whatever comes.
@@ -174,18 +175,31 @@ CALLED = (
         _ver='self ctxt old ...',
         drop_move_claim_at_destination='self ctxt instance host ...',
         get_instance_diagnostics='self ctxt instance ...',
+        rollback_live_migration_at_destination='self ctxt instance host '
+        'destroy_disks migrate_data ...',
     ),
     *_seams(
         'nova.network.neutron:API',
         bind_ports_to_host='self context instance host vnic_types '
         'port_profiles ...',
+        delete_port_binding='self context port_id host ...',
+        list_ports='self context **search_opts',
         setup_networks_on_host='self context instance host teardown ...',
+        show_port='self context port_id ...',
     ),
     *_seams(
         'nova.scheduler.client.report:SchedulerReportClient',
         delete_allocation_for_instance='self context uuid consumer_type '
         'force ...',
-        get_allocations_for_consumer='self context consumer ...',
+        get_allocs_for_consumer='self context consumer ...',
+        move_allocations='self context source_consumer_uuid '
+        'target_consumer_uuid ...',
+        put_allocations='self context consumer_uuid payload ...',
+        remove_provider_tree_from_instance_allocation='self context '
+        'consumer_uuid root_rp_uuid ...',
+    ),
+    *_seams(
+        'nova.scheduler.utils', resources_from_flavor='instance flavor ...'
     ),
     *_seams(DRIVER, get_info='self instance ...'),
     *_seams(

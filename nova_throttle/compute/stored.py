@@ -51,16 +51,23 @@ def instance(context: Any, uuid: str) -> Any:
         return objects.Instance(context, uuid=uuid)
 
 
-def migration(context: Any, entry: Any) -> Any:
-    """Return the record of an entry, or one that cannot be written."""
+def migration(context: Any, host: str, entry: Any) -> Any:
+    """Return the record of an entry, or one that cannot be written.
+
+    :param host: the source, which is this host.
+    """
     try:
         return objects.Migration.get_by_uuid(context, entry.migration_uuid)
     except nova_exception.MigrationNotFound:
         return _PurgedMigration(
             context,
-            id=entry.migration_id,
+            # No record's: by now another may have the number.
+            id=0,
             uuid=entry.migration_uuid,
             instance_uuid=entry.instance_uuid,
+            source_compute=host,
+            source_node=None,
+            dest_node=None,
             dest_compute=entry.dest,
             status='error',
         )

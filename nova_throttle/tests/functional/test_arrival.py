@@ -124,7 +124,7 @@ class SilentDestinationTestCase(ArrivalTestCase):
     def test_what_can_not_be_given_back_is_tried_again(self):
         self.break_rest(self.silence)
         for target, name in (
-            (self.src.manager.network_api, 'setup_networks_on_host'),
+            (self.src.manager.network_api, 'delete_port_binding'),
             (self.src.manager.reportclient, 'delete_allocation_for_instance'),
         ):
             self.fail_once(target, name)
@@ -141,7 +141,7 @@ class SilentDestinationTestCase(ArrivalTestCase):
 
     def test_and_across_a_restart(self):
         self.break_rest(self.silence)
-        self.fail_once(self.src.manager.network_api, 'setup_networks_on_host')
+        self.fail_once(self.src.manager.network_api, 'delete_port_binding')
         self.migrate(self.server)
         self.wait_first_attempt()
         self.kill_and_start()

@@ -481,7 +481,7 @@ class CleanUpRetryTestCase(QueuedTestCase):
 
     def test_placement(self):
         self.assert_retried(
-            self.src.manager.reportclient, 'get_allocations_for_consumer'
+            self.src.manager.reportclient, 'get_allocs_for_consumer'
         )
 
     def test_network(self):

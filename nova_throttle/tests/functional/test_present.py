@@ -665,7 +665,7 @@ class LeakTestCase(PresentTestCase):
 
     def without_destination(self):
         """Have the destination not look at what it has."""
-        self.computes['dest'].manager._chores.stop()
+        self.computes['dest'].manager._housekeeping.stop()
 
     def test_of_a_queued_one_whose_source_comes_back(self):
         first = self.queue()

@@ -157,9 +157,9 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self, context: Any, instance: Any, block_migration: Any
     ) -> Any:
         """Finish here what came."""
-        if not late.make_ready(self.host, context, instance):
-            return None
         try:
+            if not late.make_ready(self.host, context, instance):
+                return None
             return super().post_live_migration_at_destination(
                 context, instance, block_migration
             )

@@ -118,7 +118,7 @@ def make_job(data, requests=None):
         False,
         objects.Migration(id=1, uuid=uuids.migration),
         data,
-        request=types.SimpleNamespace(priority=0),
+        request=types.SimpleNamespace(priority=0, arrival=1),
         on_over=lambda job: None,
     )
 

@@ -169,6 +169,23 @@ ask again, in case a message was lost. Nothing waits for it normally:
 slots are handed over by events. Lower it only while you look for a problem.
 """,
     ),
+    cfg.IntOpt(
+        'fault_grace_time',
+        default=600,
+        min=0,
+        mutable=True,
+        help="""
+Seconds for which a start that fails is tried again before the request leaves.
+
+It counts for what may pass by itself before the destination prepares: its
+compute service is down, or the conductor, Placement or the hypervisor of this
+host does not answer. The request keeps its position in the queue, others go
+on meanwhile, and ``nova-throttle queue list`` shows the reason. The time in
+which it only waits for a slot does not count. ``0`` lets it leave at once, as
+with a plain Nova. Raise it to the longest outage of your control plane that
+the queue should outlive.
+""",
+    ),
     cfg.BoolOpt(
         'repair_leftovers',
         default=True,

@@ -29,6 +29,11 @@ class ThrottleError(Exception):
 
     msg_fmt = 'nova-throttle failed'
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether what it is about may be over if one tries again."""
+        return False
+
     def __init__(self, message: str | None = None, **data: Any) -> None:
         # oslo.messaging sends args and kwargs along.
         self.kwargs = data
@@ -135,6 +140,12 @@ class MigrationNotQueued(ThrottleError):
 
 class DestinationUnavailable(ThrottleError):
     msg_fmt = 'the compute service of destination %(host)s is %(state)s'
+    state: str
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether nobody has decided that it is so."""
+        return self.state == 'down'
 
 
 class IncomingQueueFull(ThrottleError):

@@ -40,7 +40,7 @@ def check(manager: Any, job: job_lib.Job) -> None:
     job.migration = objects.Migration.get_by_uuid(
         job.context, job.migration.uuid
     )
-    if job.migration.status != 'queued':
+    if job.migration.status not in _expected(job):
         raise exception.MigrationNotQueued(
             migration_uuid=job.migration.uuid, status=job.migration.status
         )
@@ -48,6 +48,11 @@ def check(manager: Any, job: job_lib.Job) -> None:
     state = service_state(job.context, job.dest)
     if state != 'up':
         raise exception.DestinationUnavailable(host=job.dest, state=state)
+
+
+def _expected(job: job_lib.Job) -> tuple[str, ...]:
+    # A write that was given up may have been done in the end.
+    return ('queued', 'preparing') if job.was_put_back else ('queued',)
 
 
 def check_guest(manager: Any, job: job_lib.Job) -> None:

@@ -32,6 +32,7 @@ from nova_throttle.compute import allocations
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import credentials
+from nova_throttle.compute import deferral
 from nova_throttle.compute import ending
 from nova_throttle.compute import event
 from nova_throttle.compute import job as job_lib
@@ -110,6 +111,9 @@ class Desk:
         self.ending = ending.Ending(
             manager, self.jobs, self.leaver, self.succession
         )
+        self.deferral = deferral.Deferral(
+            manager, self.jobs, self.throttle, self.leave
+        )
         self.clerk = threads.BackgroundWorker('clerk')
         # The migrations that a thread asks for right now.
         self._asking = threading.local()
@@ -140,29 +144,57 @@ class Desk:
             self.leave(job, 'error', error)
 
     def _accept(self, job: job_lib.Job) -> None:
-        self._hand_ticket_to_nova(job)
+        self._hand_ticket_to_nova(job, job.request.ticket)
         event.start(self.manager.host, job)
         if self.throttle.closed:
             raise exception.AdmissionClosed(migration_uuid=job.migration.uuid)
         self.journal.put(record.entry_of(job, 'queued'))
-        self.manager._set_migration_status(job.migration, 'queued')
-        self.throttle.submit(job.request)
+        try:
+            self.manager._set_migration_status(job.migration, 'queued')
+        except Exception as error:
+            if not self.deferral.defer(job, error):
+                raise
+        self.throttle.submit(job.request, self.deferral.reason(job))
         self.reasons.look()
 
     def retake(self, job: job_lib.Job) -> None:
         """Put a job that was accepted before at the head of the queue."""
         self.jobs.add(job)
-        self._hand_ticket_to_nova(job)
+        self._hand_ticket_to_nova(job, job.request.ticket)
         if job.migration.status != 'queued':
             self.manager._set_migration_status(job.migration, 'queued')
         self.journal.put(record.entry_of(job, 'queued'))
         self.throttle.resubmit(job.request)
 
-    def _hand_ticket_to_nova(self, job: job_lib.Job) -> None:
+    def _put_back(self, job: job_lib.Job) -> None:
+        """Have an admitted job wait again of which nothing is prepared.
+
+        :raises MigrationAborted: if an abort came before.
+        """
+        try:
+            self.journal.put(record.entry_of(job, 'queued'))
+        except Exception:
+            # The entry that is there leads to the same after a restart.
+            LOG.exception('Cannot note that %s is queued again', job)
+        request = request_lib.renewed(job.request)
+        self._hand_ticket_to_nova(job, request.ticket)
+        compat.record_task_end(self.manager, job, failed=False)
+        job.task_key = None
+        job.put_back(request)
+        self.throttle.resubmit(request, self.deferral.reason(job))
+        if self.deferral.reason(job) is None:
+            # It became due meanwhile.
+            self.throttle.defer(request.migration_uuid, None)
+        self.deferral.defer_others(job)
+        self.reasons.look()
+
+    def _hand_ticket_to_nova(
+        self, job: job_lib.Job, ticket: request_lib.Ticket
+    ) -> None:
         # Nova's own table: its code finds and cancels the ticket there.
         self.manager._waiting_live_migrations[job.instance.uuid] = (
             job.migration,
-            job.request.ticket,
+            ticket,
         )
 
     def _start(self, grant: effects.Grant) -> None:
@@ -174,6 +206,7 @@ class Desk:
         job.has_waited = (
             job.carried_over or request.migration_uuid not in fresh
         )
+        self.deferral.begin(job)
         job.task_key = compat.record_task_start(self.manager, job)
         try:
             self._workers.start(job)
@@ -201,30 +234,52 @@ class Desk:
 
     def _migrate(self, job: job_lib.Job) -> None:
         """Do an admitted live migration, on a thread of its own."""
-        error: BaseException | None = None
+        error = self._attempt(job)
+        if error is not None and self._may_wait(job, error):
+            try:
+                with self._workers.ending():
+                    self._put_back(job)
+                return
+            except exception.MigrationAborted as aborted:
+                error = aborted
+        try:
+            if error is not None:
+                self._back_out(job, error)
+        finally:
+            with self._workers.ending():
+                job.returned(error)
+
+    def _attempt(self, job: job_lib.Job) -> BaseException | None:
         try:
             job.enter(job_lib.Phase.PREPARING)
             self._check(job)
             self.manager._do_live_migration(*job.arguments)
-        except exception.MigrationAborted as aborted:
-            error = aborted
-            self._undo(job, 'cancelled', aborted)
+        except BaseException as error:
+            return error
+        return None
+
+    def _may_wait(self, job: job_lib.Job, error: BaseException) -> bool:
+        """Tell whether a job that failed may go back to the queue."""
+        nothing_is_prepared = (
+            job.phase is job_lib.Phase.PREPARING and job.source_bdms is None
+        )
+        return nothing_is_prepared and self.deferral.defer(job, error)
+
+    def _back_out(self, job: job_lib.Job, error: BaseException) -> None:
+        if isinstance(error, exception.MigrationAborted):
+            self._undo(job, 'cancelled', error)
             self.manager._notify_live_migrate_abort_end(
                 job.context, job.instance
             )
-        except Exception as raised:
-            error = raised
-            LOG.error(
-                'Live migration failed: %s',
-                raised,
-                instance=job.instance,
-                # A refusal of ours says all in its line.
-                exc_info=not isinstance(raised, exception.ThrottleError),
-            )
-            self._undo(job, 'error', raised)
-        finally:
-            with self._workers.ending():
-                job.returned(error)
+            return
+        LOG.error(
+            'Live migration failed: %s',
+            error,
+            instance=job.instance,
+            # A refusal of ours says all in its line.
+            exc_info=not isinstance(error, exception.ThrottleError) and error,
+        )
+        self._undo(job, 'error', error)
 
     def _check(self, job: job_lib.Job) -> None:
         self.journal.put(record.entry_of(job, 'preparing'))
@@ -238,11 +293,12 @@ class Desk:
             secret.read_again(self.manager, job)
         # Nova's table has the record that the job had before.
         if job.instance.uuid in self.manager._waiting_live_migrations:
-            self._hand_ticket_to_nova(job)
+            self._hand_ticket_to_nova(job, job.request.ticket)
 
     def prepare(self, job: job_lib.Job, source_bdms: Any) -> None:
         """Note that the destination is asked to prepare now."""
         job.enter(job_lib.Phase.PREPARING)
+        self.deferral.forget(job)
         job.source_bdms = source_bdms
         self.journal.put(record.entry_of(job, 'preparing'))
 
@@ -326,6 +382,7 @@ class Desk:
 
     def _forget(self, job: job_lib.Job) -> None:
         self.jobs.remove(job)
+        self.deferral.forget(job)
         waiting = self.manager._waiting_live_migrations
         entry = waiting.get(job.instance.uuid)
         if entry is not None and entry[1] is job.request.ticket:

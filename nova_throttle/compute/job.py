@@ -94,6 +94,8 @@ class Job:
         self.has_arrived = False
         # False for one that was admitted while it was submitted.
         self.has_waited = True
+        # Whether it was admitted before, and met a fault that may pass.
+        self.was_put_back = False
         # Whether its destination was asked for a slot before.
         self.asked = False
         self.accepted_at = timeutils.utcnow(with_timezone=True)
@@ -157,6 +159,21 @@ class Job:
                 )
             self._phase = phase
             self._awaited = phase is Phase.IN_DRIVER
+
+    def put_back(self, request: request_lib.Request) -> None:
+        """Go back to the queue, with nothing prepared.
+
+        :param request: the same request, with a ticket of its own.
+        :raises MigrationAborted: if an abort came before.
+        """
+        with _LOCK:
+            if self._aborted:
+                raise exception.MigrationAborted(
+                    instance_uuid=self.instance.uuid
+                )
+            self.request = request
+            self.was_put_back = True
+            self._phase = Phase.QUEUED
 
     def prepared(self, migrate_data: Any) -> None:
         """Note that the destination has prepared.
@@ -277,6 +294,14 @@ class Jobs:
         jobs = self.all_of_instance(instance_uuid)
         in_hand = [job for job in jobs if job.phase is not Phase.QUEUED]
         return next(reversed(in_hand or list(jobs)), None)
+
+    def queued_for(self, dest: str) -> list[Job]:
+        """Return the jobs that are queued for a destination."""
+        return [
+            job
+            for job in list(self._by_migration.values())
+            if job.dest == dest and job.phase is Phase.QUEUED
+        ]
 
     def awaiting_callback(self) -> list[Job]:
         """Return the jobs whose driver returned and did not call back."""

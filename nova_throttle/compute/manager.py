@@ -114,6 +114,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     def cleanup_host(self) -> None:
         """End."""
         self._housekeeping.stop()
+        self._desk.deferral.stop()
         super().cleanup_host()
         self._desk.clerk.stop()
 

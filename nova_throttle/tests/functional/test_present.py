@@ -389,6 +389,8 @@ class ResetStateTestCase(PresentTestCase):
         dest = self.computes['dest'].manager
         setattr(dest, base.preparation(dest), refuse)
         self.proceed.set()
+        # Nova notes the failure first.
+        self.wait_for(lambda: self.allocations(self.b['id']) == ['src'])
         self.wait_status(self.b, 'error', 'failed')
         self.assert_left(self.b, self.status(self.b))
 

@@ -295,6 +295,8 @@ class ReusedIdTestCase(RestartTestCase):
     """
 
     def give_id_to_another(self, server):
+        """Let the record be one of another server."""
+        (other,) = self.boot(1)
         record = self.migration(server)
         context = nova_context.get_admin_context()
         with nova_context.target_cell(context, self.cell) as cell_context:
@@ -302,7 +304,13 @@ class ReusedIdTestCase(RestartTestCase):
             with database.writer.using(cell_context):
                 cell_context.session.query(models.Migration).filter_by(
                     id=record.id
-                ).update({'uuid': uuids.another, 'status': 'running'})
+                ).update(
+                    {
+                        'uuid': uuids.another,
+                        'instance_uuid': other['id'],
+                        'status': 'running',
+                    }
+                )
         return record.id
 
     def assert_left_alone(self, migration_id):
@@ -321,8 +329,8 @@ class ReusedIdTestCase(RestartTestCase):
     def test_the_other_one_of_a_queued_one_is_left_alone(self):
         a, b, _ = self.queue_three()
         uuid = self.migration(b).uuid
-        self.kill()
         number = self.give_id_to_another(b)
+        self.kill()
         self.start_again()
         self.assert_gone(b, uuid)
         self.assert_left_alone(number)
@@ -330,8 +338,8 @@ class ReusedIdTestCase(RestartTestCase):
     def test_the_other_one_of_a_running_one_is_left_alone(self):
         a, _, _ = self.queue_three()
         uuid = self.migration(a).uuid
-        self.kill()
         number = self.give_id_to_another(a)
+        self.kill()
         self.start_again()
         self.assert_gone(a, uuid)
         self.assert_left_alone(number)

@@ -199,11 +199,14 @@ class Deferral:
         try:
             self._mend(job)
         except Exception as error:
-            LOG.warning(
-                'Live migration %(uuid)s cannot be tried again now: %(error)s',
-                {'uuid': job.migration.uuid, 'error': error},
-                instance=job.instance,
-            )
+            if str(error) != str(deferred.error):
+                LOG.warning(
+                    'Live migration %(uuid)s cannot be tried again now: '
+                    '%(error)s',
+                    {'uuid': job.migration.uuid, 'error': error},
+                    instance=job.instance,
+                )
+            deferred.error = error
             self._wait_on(deferred)
             return
         with self._lock:

@@ -38,6 +38,7 @@ from nova_throttle.compute import event
 from nova_throttle.compute import job as job_lib
 from nova_throttle.compute import leaving
 from nova_throttle.compute import peers
+from nova_throttle.compute import present
 from nova_throttle.compute import reasons
 from nova_throttle.compute import record
 from nova_throttle.compute import secret
@@ -352,11 +353,19 @@ class Desk:
         callback, whose error no code of Nova's sees.
         """
         self.manager._set_migration_status(job.migration, 'error')
-        if not self.succession.standing(job).is_ours:
+        if not self._has_its_server(job):
             return
         job.instance.refresh()
         self.manager._set_instance_obj_error_state(
             job.instance, clean_task_state=True
+        )
+
+    def _has_its_server(self, job: job_lib.Job) -> bool:
+        """Tell whether a server is a job's, wherever that has brought it."""
+        standing = self.succession.standing(job)
+        moved = standing.state is present.State.MOVED
+        return standing.is_ours or (
+            job.has_arrived and moved and standing.instance.host == job.dest
         )
 
     # Ways out other than through the driver

@@ -17,6 +17,7 @@ leaves it when the migration is over. Whatever happens on the way, its slots
 are given back once and nothing is held for it.
 """
 
+from collections.abc import Callable
 import functools
 import threading
 from typing import Any
@@ -116,6 +117,8 @@ class Desk:
             manager, self.jobs, self.throttle, self.leave
         )
         self.clerk = threads.BackgroundWorker('clerk')
+        # Deals with a migration of the journal as after a restart.
+        self.recover: Callable[[str], None] = lambda migration_uuid: None
         # The migrations that a thread asks for right now.
         self._asking = threading.local()
         self._workers = threads.Workers(self._migrate)
@@ -267,6 +270,8 @@ class Desk:
         return nothing_is_prepared and self.deferral.defer(job, error)
 
     def _back_out(self, job: job_lib.Job, error: BaseException) -> None:
+        if job.phase is job_lib.Phase.IN_DRIVER and ending.is_away(error):
+            job.is_unended = True
         if isinstance(error, exception.MigrationAborted):
             self._undo(job, 'cancelled', error)
             self.manager._notify_live_migrate_abort_end(
@@ -317,6 +322,9 @@ class Desk:
 
     def _finish(self, job: job_lib.Job) -> None:
         """Give the slots back; called once, when the migration is over."""
+        if job.is_unended:
+            self.clerk.do(functools.partial(self._look_again, job))
+            return
         self.throttle.finish(job.migration.uuid, job.error)
         self.reasons.look()
         self.clerk.do(functools.partial(self._file, job))
@@ -330,14 +338,38 @@ class Desk:
                 job.has_arrived or self.succession.is_deleted(job)
             ):
                 self.leaver.leave(job, 'error', job.error)
-        finally:
-            event.finish(job)
-            self._forget(job)
-            if not self.leaver.knows(job.migration.uuid):
-                self.journal.remove(job.migration.uuid)
-            compat.record_task_end(
-                self.manager, job, failed=job.migration.status != 'completed'
+        except Exception:
+            LOG.exception(
+                'Cannot record how live migration %s ended',
+                job.migration.uuid,
+                instance=job.instance,
             )
+            self._look_again(job)
+            return
+        event.finish(job)
+        self._forget(job)
+        if not self.leaver.knows(job.migration.uuid):
+            self.journal.remove(job.migration.uuid)
+        self._end_task(job)
+
+    def _look_again(self, job: job_lib.Job) -> None:
+        """Have it found out later, as after a restart, how a job ended.
+
+        It keeps the slots that it has.
+        """
+        LOG.warning(
+            'The control plane was away when live migration %s ended: its '
+            'end is looked for as after a restart',
+            job.migration.uuid,
+            instance=job.instance,
+        )
+        self._forget(job)
+        self._end_task(job)
+        self.recover(job.migration.uuid)
+
+    def _end_task(self, job: job_lib.Job) -> None:
+        failed = job.migration.status != 'completed'
+        compat.record_task_end(self.manager, job, failed=failed)
 
     def _is_settled(self, job: job_lib.Job) -> bool:
         """Tell whether the record has its end, or will get it."""

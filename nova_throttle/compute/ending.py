@@ -121,8 +121,13 @@ class Ending:
         try:
             return complete()
         except Exception as error:
-            if not self._finish_for_nova(job, error):
-                raise
+            try:
+                finished = self._finish_for_nova(job, error)
+            except Exception as failure:
+                finished, error = False, failure
+            if not finished:
+                job.is_unended = is_away(error)
+                raise error
             return None
 
     def _roll_back(
@@ -211,6 +216,16 @@ class Ending:
         stays = found.host == self._manager.host
         if stays and found.task_state == task_states.MIGRATING:
             raise exception.ArrivalNotTaken(host=job.dest)
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether the control plane failed, and not what it was asked for.
+
+    Nova hands an error of the database on from the conductor by its name.
+    """
+    if isinstance(error, oslo_messaging.RemoteError):
+        return str(error.exc_type).startswith('DB')
+    return isinstance(error, oslo_messaging.MessagingException)
 
 
 def _is_silence(error: Exception) -> bool:

@@ -89,6 +89,9 @@ class Job:
         self.called_back = False
         # Whether what Nova's callback did not do is left to the leaver.
         self.is_left = False
+        # Whether nobody could say how it ended: it is looked at again, as
+        # after a restart.
+        self.is_unended = False
         # Whether its server is on the destination though Nova's callback
         # failed.
         self.has_arrived = False

@@ -64,6 +64,7 @@ class Recovery:
         self._carrying = threading.Lock()
         # Each by itself: one whose hypervisor hangs holds its own slot only.
         self._interrupted = postman.Postman('interrupted', self._resume_one)
+        desk.recover = self.recover
 
     def begin(self) -> None:
         """Take what was in progress as owners, before anything starts."""
@@ -106,6 +107,14 @@ class Recovery:
         for entry in reversed(self._entries[:]):
             if entry.phase != 'queued':
                 self._interrupted.post(entry.migration_uuid)
+
+    def recover(self, migration_uuid: str) -> None:
+        """Deal with one of this service as if it had been restarted."""
+        entry = self._desk.journal.get(migration_uuid)
+        if entry is not None:
+            self._desk.succession.begin(entry)
+            self._entries.append(entry)
+            self._interrupted.post(migration_uuid)
 
     def _resume_one(self, migration_uuid: str) -> bool:
         for entry in self._entries[:]:

@@ -250,6 +250,14 @@ class ThrottleTestCase(
         for task in self.computes[host].manager._housekeeping.tasks:
             task.run()
 
+    def retry(self):
+        """Have the source try again at once what failed as requests left."""
+        leaver = self.src.manager._desk.leaver
+        for departure in list(leaver._departures.values()):
+            departure.due = 0
+        leaver.retry()
+        self.wait_for(lambda: leaver.idle)
+
     @property
     def throttle(self):
         """The admission controller of the source host."""

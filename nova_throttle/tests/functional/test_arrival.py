@@ -59,13 +59,6 @@ class ArrivalTestCase(test_recovery.RestartTestCase):
 
         setattr(target, name, fail)
 
-    def retry(self):
-        leaver = self.src.manager._desk.leaver
-        for departure in leaver._departures.values():
-            departure.due = 0
-        leaver.retry()
-        self.wait_for(lambda: leaver.idle)
-
     def assert_given_back(self):
         """Check that nothing is held for the server but where it is."""
         uuid = self.migration(self.server).uuid

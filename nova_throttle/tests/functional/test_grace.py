@@ -20,10 +20,12 @@ from nova.objects import base as nova_base
 import oslo_messaging
 
 from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.admission import standstill
 from nova_throttle.compute import compat
 from nova_throttle.compute import deferral
 from nova_throttle.tests.functional import test_recovery
 
+Standstill = standstill.Standstill
 WaitReason = snapshot_lib.WaitReason
 
 
@@ -214,10 +216,11 @@ class DestinationDownTestCase(GraceTestCase):
 class SilentConductorTestCase(GraceTestCase):
     def silence(self, count, late=False):
         servers = self.queue(count)
+        self.throttle.halt(Standstill.PAUSED)
+        self.free_the_slot()
         self.conductor.late = late
         self.conductor.silent = True
-        self.guests.release(self.a)
-        self.wait_for(lambda: self.a['id'] not in self.guests.running)
+        self.throttle.resume(Standstill.PAUSED)
         return servers
 
     def test_all_complete_when_it_answers_again(self):
@@ -276,8 +279,8 @@ class SilentConductorTestCase(GraceTestCase):
         self.flags(fault_grace_time=0, group='nova_throttle')
         self.wait_for(lambda: not self.throttle.snapshot().queue)
         self.conductor.silent = False
+        self.retry()
         for server in servers:
-            self.look()
             self.assert_left(server, 'error', event=False)
 
 
@@ -314,3 +317,39 @@ class OtherFaultsTestCase(GraceTestCase):
         self.break_for_a_while(
             'nova_throttle.journal.Journal.put', OSError('no space left')
         )
+
+
+class AwayAtTheEndTestCase(GraceTestCase):
+    """The control plane is away when a migration ends."""
+
+    def arrive_unseen(self):
+        self.conductor.silent = True
+        self.guests.release(self.a)
+        self.wait_for(lambda: self.a['id'] not in self.guests.running)
+        desk = self.src.manager._desk
+        self.wait_for(
+            lambda: desk.jobs.of_migration(self.migration(self.a).uuid) is None
+        )
+        self.assertEqual('running', self.status(self.a))
+        self.conductor.silent = False
+
+    def test_one_that_arrives_is_finished(self):
+        self.arrive_unseen()
+        self.look()
+        self.assert_moved(self.a)
+        self.wait_for(lambda: self.owners() == ())
+
+    def test_one_that_fails_is_rolled_back(self):
+        self.conductor.silent = True
+        self.guests.fail(self.a)
+        self.wait_for(lambda: self.conductor.questions > 1)
+        self.conductor.silent = False
+        self.assert_left(self.a, 'failed')
+        self.wait_for(lambda: self.owners() == ())
+
+    def test_the_next_one_goes_on(self):
+        (b,) = self.queue(1)
+        self.arrive_unseen()
+        self.look()
+        self.assert_moved(self.a)
+        self.assert_moved(b)

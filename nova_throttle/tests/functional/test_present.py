@@ -125,12 +125,6 @@ class PresentTestCase(test_recovery.RestartTestCase):
             'delete_port_binding',
         )
 
-    def retry(self):
-        leaver = self.src.manager._desk.leaver
-        for departure in list(leaver._departures.values()):
-            departure.due = 0
-        leaver.retry()
-
     def assert_gone(self, migration):
         """Check that nothing of a migration is left."""
         journal = self.src.manager._desk.journal

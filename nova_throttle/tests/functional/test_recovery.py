@@ -459,13 +459,6 @@ class StaleRequestTestCase(QueuedTestCase):
 class CleanUpRetryTestCase(QueuedTestCase):
     """Another service is down while a request leaves."""
 
-    def retry(self):
-        leaver = self.src.manager._desk.leaver
-        for departure in leaver._departures.values():
-            departure.due = 0
-        leaver.retry()
-        self.wait_for(lambda: leaver.idle)
-
     def assert_retried(self, target, name):
         original = getattr(target, name)
 

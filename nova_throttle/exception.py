@@ -59,6 +59,14 @@ class NoFurtherStage(ThrottleError):
     msg_fmt = 'live migration %(migration_uuid)s is in its last stage'
 
 
+class InvalidMessage(ThrottleError):
+    msg_fmt = 'it cannot be read: %(reason)s'
+
+
+class InvalidHost(ThrottleError):
+    msg_fmt = '%(host)s is no name of a host'
+
+
 class UnknownGate(ThrottleError):
     msg_fmt = 'there is no gate named %(gate)s'
 
@@ -146,6 +154,15 @@ class DestinationUnavailable(ThrottleError):
     def may_pass(self) -> bool:
         """Whether nobody has decided that it is so."""
         return self.state == 'down'
+
+
+class NotChecked(ThrottleError):
+    msg_fmt = 'what it was asked for cannot be checked now: %(error)s'
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it may be checked later: always."""
+        return True
 
 
 class IncomingQueueFull(ThrottleError):

@@ -24,7 +24,6 @@ import time
 from typing import Any
 
 import nova.conf
-from nova import exception as nova_exception
 from nova import objects
 from oslo_log import log as logging
 
@@ -32,6 +31,7 @@ from nova_throttle.admission import controller
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.compute import checks
+from nova_throttle.compute import ending
 from nova_throttle.compute import job as job_lib
 from nova_throttle.compute import threads
 from nova_throttle import exception
@@ -236,8 +236,7 @@ def _may_pass(error: BaseException) -> bool:
     """Tell whether a fault may be gone when it is tried again."""
     if isinstance(error, exception.ThrottleError):
         return error.may_pass
-    gone = isinstance(error, nova_exception.NotFound)
-    return isinstance(error, Exception) and not gone
+    return ending.is_away(error)
 
 
 def _is_foreign(error: BaseException) -> bool:

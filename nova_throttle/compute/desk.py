@@ -23,6 +23,7 @@ import threading
 from typing import Any
 
 import nova.conf
+from nova import exception as nova_exception
 from nova import objects
 from oslo_log import log as logging
 
@@ -288,6 +289,18 @@ class Desk:
         self._undo(job, 'error', error)
 
     def _check(self, job: job_lib.Job) -> None:
+        """See that a job may start, and has what it needs.
+
+        :raises ThrottleError: if not, or nobody can tell.
+        """
+        try:
+            self._check_now(job)
+        except (exception.ThrottleError, nova_exception.NotFound):
+            raise
+        except Exception as error:
+            raise exception.NotChecked(error=error) from error
+
+    def _check_now(self, job: job_lib.Job) -> None:
         self.journal.put(record.entry_of(job, 'preparing'))
         if not job.has_waited:
             checks.check_guest(self.manager, job)

@@ -38,13 +38,21 @@ from nova_throttle.compute import present
 from nova_throttle.compute import recovery
 from nova_throttle.compute import sight
 from nova_throttle.compute import spill
+from nova_throttle import conf as throttle_conf
+from nova_throttle import endpoint
 from nova_throttle import exception
-from nova_throttle import rpcapi
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 Verdict = arrival.Verdict
+
+
+# The option that is the limit of a gate, and its group.
+_LIMITS: dict[str, tuple[str, str | None]] = {
+    desk.SOURCE: ('max_concurrent_live_migrations', None),
+    desk.DESTINATION: ('max_incoming_live_migrations', 'nova_throttle'),
+}
 
 
 @compat.hooked
@@ -60,7 +68,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             self._desk, self._recovery, self._arrivals
         )
         self.additional_endpoints.append(
-            rpcapi.ThrottleEndpoint(
+            endpoint.ThrottleEndpoint(
                 self,
                 self._desk.peers,
                 functools.partial(sight.of_server, self),
@@ -102,10 +110,12 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     def reset(self) -> None:
         """Take up a configuration that was reloaded."""
         super().reset()
-        self.throttle.resize(desk.SOURCE, CONF.max_concurrent_live_migrations)
-        self.throttle.resize(
-            desk.DESTINATION, CONF.nova_throttle.max_incoming_live_migrations
-        )
+        for gate, (name, group) in _LIMITS.items():
+            try:
+                limit = throttle_conf.read(CONF, name, group)
+                self.throttle.resize(gate, limit)
+            except exception.InvalidOption as error:
+                LOG.error('%s; gate %s keeps its limit', error, gate)
 
     def _before_stop(self) -> None:
         """Start nothing from now on."""

@@ -374,7 +374,7 @@ class OldPeerTestCase(DestinationTestCase):
     def setUp(self):
         self.useFixture(
             fixtures.MonkeyPatch(
-                'nova_throttle.rpcapi.ThrottleEndpoint.target',
+                'nova_throttle.endpoint.ThrottleEndpoint.target',
                 messaging.Target(namespace=rpcapi.NAMESPACE, version='1.0'),
             )
         )

@@ -28,10 +28,10 @@ import testtools
 
 from nova_throttle.admission import controller
 from nova_throttle.agreement import messages
+from nova_throttle import endpoint
 from nova_throttle import exception
 from nova_throttle.objects import agreement
 from nova_throttle.objects import base as objects_base
-from nova_throttle import rpcapi
 
 ADMIN = context.get_admin_context()
 
@@ -86,11 +86,14 @@ class EndpointTestCase(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger('nova_throttle'))
+        self.useFixture(
+            fixtures.MonkeyPatch('nova_throttle.refusal.INTERVAL', 0)
+        )
         self.peers = Peers()
         self.throttle = controller.Controller(
             {'in progress': {'source': 1}}, start=id
         )
-        self.endpoint = rpcapi.ThrottleEndpoint(
+        self.endpoint = endpoint.ThrottleEndpoint(
             types.SimpleNamespace(host='src', throttle=self.throttle),
             self.peers,
             self.see,

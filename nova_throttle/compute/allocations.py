@@ -187,8 +187,13 @@ def _destination_node(context: Any, migration: Any) -> str:
     return _node(context, migration.dest_compute, migration.dest_node)
 
 
-def _node(context: Any, host: str, name: str) -> str:
-    node = objects.ComputeNode.get_by_host_and_nodename(context, host, name)
+def _node(context: Any, host: str, name: str | None) -> str:
+    nodes = objects.ComputeNode
+    if name is None:
+        # Of a record that was purged. A host with libvirt has one node.
+        node = nodes.get_first_node_by_host_for_old_compat(context, host)
+    else:
+        node = nodes.get_by_host_and_nodename(context, host, name)
     uuid: str = node.uuid
     return uuid
 

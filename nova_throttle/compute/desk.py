@@ -357,8 +357,9 @@ class Desk:
                 job.migration.uuid,
                 instance=job.instance,
             )
-            self._look_again(job)
-            return
+            if not self.leaver.knows(job.migration.uuid):
+                self._look_again(job)
+                return
         event.finish(job)
         self._forget(job)
         if not self.leaver.knows(job.migration.uuid):

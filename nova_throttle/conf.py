@@ -15,7 +15,11 @@
 Nothing here reads a global configuration: whoever has one passes it in.
 """
 
+from typing import Any
+
 from oslo_config import cfg
+
+from nova_throttle import exception
 
 GROUP = cfg.OptGroup(
     'nova_throttle',
@@ -169,6 +173,23 @@ ask again, in case a message was lost. Nothing waits for it normally:
 slots are handed over by events. Lower it only while you look for a problem.
 """,
     ),
+    cfg.IntOpt(
+        'fault_grace_time',
+        default=600,
+        min=0,
+        mutable=True,
+        help="""
+Seconds for which a start that fails is tried again before the request leaves.
+
+It counts for what may pass by itself before the destination prepares: its
+compute service is down, or the conductor, Placement or the hypervisor of this
+host does not answer. The request keeps its position in the queue, others go
+on meanwhile, and ``nova-throttle queue list`` shows the reason. The time in
+which it only waits for a slot does not count. ``0`` lets it leave at once, as
+with a plain Nova. Raise it to the longest outage of your control plane that
+the queue should outlive.
+""",
+    ),
     cfg.BoolOpt(
         'repair_leftovers',
         default=True,
@@ -207,3 +228,41 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
     """Return our options for the sample generator and the validator."""
     return [(GROUP, ALL_OPTS)]
+
+
+def read(
+    conf: cfg.ConfigOpts,
+    name: str,
+    group: str | None = None,
+    *,
+    may_be_unset: bool = False,
+) -> Any:
+    """Read one option.
+
+    :param conf: the configuration of the process.
+    :param group: of the option; None is ``[DEFAULT]``.
+    :param may_be_unset: whether it may have no value.
+    :raises InvalidOption: if it has no value, or a bad one.
+    """
+    option = f'[{group or "DEFAULT"}] {name}'
+    try:
+        value = getattr(conf[group] if group else conf, name)
+    except (ValueError, cfg.Error) as error:
+        reason = ' '.join(str(error).split())
+        raise exception.InvalidOption(option=option, reason=reason) from error
+    if value in (None, '') and not may_be_unset:
+        raise exception.InvalidOption(option=option, reason='it has no value')
+    return value
+
+
+def read_all(conf: cfg.ConfigOpts) -> int:
+    """Read each option that we use.
+
+    :returns: the limit of outgoing live migrations.
+    :raises InvalidOption: if one can't be read.
+    """
+    register_opts(conf)
+    for opt in ALL_OPTS:
+        read(conf, opt.dest, GROUP.name, may_be_unset=opt.default is None)
+    limit: int = read(conf, 'max_concurrent_live_migrations')
+    return limit

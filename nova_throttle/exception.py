@@ -29,6 +29,11 @@ class ThrottleError(Exception):
 
     msg_fmt = 'nova-throttle failed'
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether what it is about may be over if one tries again."""
+        return False
+
     def __init__(self, message: str | None = None, **data: Any) -> None:
         # oslo.messaging sends args and kwargs along.
         self.kwargs = data
@@ -52,6 +57,14 @@ class NotInProgress(ThrottleError):
 
 class NoFurtherStage(ThrottleError):
     msg_fmt = 'live migration %(migration_uuid)s is in its last stage'
+
+
+class InvalidMessage(ThrottleError):
+    msg_fmt = 'it cannot be read: %(reason)s'
+
+
+class InvalidHost(ThrottleError):
+    msg_fmt = '%(host)s is no name of a host'
 
 
 class UnknownGate(ThrottleError):
@@ -88,6 +101,37 @@ class InstanceMoved(ThrottleError):
     )
 
 
+class Superseded(ThrottleError):
+    msg_fmt = (
+        'instance %(instance_uuid)s has another migration, %(migration_uuid)s'
+    )
+
+
+class AlreadyMigrating(ThrottleError):
+    msg_fmt = (
+        'live migration %(migration_uuid)s of instance %(instance_uuid)s is '
+        'not over; ask again when it is'
+    )
+
+
+class ServerInTransit(ThrottleError):
+    msg_fmt = (
+        'instance %(instance_uuid)s is being deleted, or another migration '
+        'of it is being prepared'
+    )
+
+
+class AllocationLost(ThrottleError):
+    msg_fmt = (
+        'Placement has lost the allocations of instance %(instance_uuid)s, '
+        'and they cannot be made again: %(reason)s'
+    )
+
+
+class AllocationRefused(ThrottleError):
+    msg_fmt = 'Placement refused to change what %(consumer_uuid)s allocates'
+
+
 class InstanceNotMigrating(ThrottleError):
     msg_fmt = (
         'instance %(instance_uuid)s has task state %(task_state)s, not '
@@ -104,6 +148,21 @@ class MigrationNotQueued(ThrottleError):
 
 class DestinationUnavailable(ThrottleError):
     msg_fmt = 'the compute service of destination %(host)s is %(state)s'
+    state: str
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether nobody has decided that it is so."""
+        return self.state == 'down'
+
+
+class NotChecked(ThrottleError):
+    msg_fmt = 'what it was asked for cannot be checked now: %(error)s'
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it may be checked later: always."""
+        return True
 
 
 class IncomingQueueFull(ThrottleError):
@@ -128,6 +187,41 @@ class LostInRestart(ThrottleError):
 
 class Interrupted(ThrottleError):
     msg_fmt = 'nova-compute ended while live migration %(phase)s'
+
+
+class GuestNotRunning(ThrottleError):
+    msg_fmt = (
+        'the guest is %(state)s on its host: only one that runs or is paused '
+        'can be migrated live'
+    )
+
+
+class InstanceTaken(ThrottleError):
+    msg_fmt = (
+        'while it was migrated from %(host)s the server was deleted, or '
+        'moved by something else'
+    )
+
+
+class NotArrived(ThrottleError):
+    msg_fmt = (
+        'the guest has not arrived on %(host)s: it went off, or was refused'
+    )
+
+
+class NotSeen(ThrottleError):
+    msg_fmt = (
+        'it is not known where the guest is: %(here)s here, and on %(host)s: '
+        '%(there)s'
+    )
+
+
+class HypervisorAway(ThrottleError):
+    msg_fmt = 'the hypervisor of host %(host)s cannot be asked: %(error)s'
+
+
+class StillMigrating(ThrottleError):
+    msg_fmt = 'the hypervisor is not done with the live migration: %(reason)s'
 
 
 class ArrivalNotConfirmed(ThrottleError):

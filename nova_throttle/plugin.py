@@ -27,6 +27,7 @@ from oslo_log import log as logging
 
 from nova_throttle import conf as throttle_conf
 from nova_throttle import exception
+from nova_throttle import misplaced
 
 LOG = logging.getLogger(__name__)
 
@@ -70,9 +71,9 @@ def activate(conf: cfg.ConfigOpts) -> bool:
     :raises ActivationError: if they are wanted and can't be had.
     """
     throttle_conf.register_opts(conf)
-    if not _read(conf, 'enabled', 'nova_throttle'):
+    if not throttle_conf.read(conf, 'enabled', 'nova_throttle'):
         return False
-    limit = read_options(conf)
+    limit = throttle_conf.read_all(conf)
     # Local: Nova is there for sure only now.
     from nova_throttle.compute import compat
     from nova_throttle import overrides
@@ -94,19 +95,9 @@ def activate(conf: cfg.ConfigOpts) -> bool:
     return True
 
 
-def read_options(conf: cfg.ConfigOpts) -> Any:
-    """Read each option that we use.
-
-    :returns: the limit of outgoing live migrations.
-    :raises InvalidOption: if one can't be read.
-    """
-    throttle_conf.register_opts(conf)
-    for opt in throttle_conf.ALL_OPTS:
-        _read(conf, opt.dest, 'nova_throttle')
-    return _read(conf, 'max_concurrent_live_migrations')
-
-
 def _activate_or_stop(conf: cfg.ConfigOpts) -> None:
+    for problem in misplaced.find(conf):
+        LOG.warning('nova-throttle: %s', problem)
     try:
         activate(conf)
     except exception.ActivationError as error:
@@ -119,14 +110,3 @@ def _activate_or_stop(conf: cfg.ConfigOpts) -> None:
         return
     LOG.critical('nova-throttle: %s; nova-compute stops', reason)
     sys.exit(1)
-
-
-def _read(conf: cfg.ConfigOpts, name: str, group: str | None = None) -> Any:
-    """Read one option; a bad value is an error that names it."""
-    try:
-        return getattr(conf[group] if group else conf, name)
-    except (ValueError, cfg.Error) as error:
-        reason = ' '.join(str(error).split())
-        raise exception.InvalidOption(
-            option=f'[{group or "DEFAULT"}] {name}', reason=reason
-        ) from error

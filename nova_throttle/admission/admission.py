@@ -70,22 +70,29 @@ class Admission:
 
     # From the request to its end
 
-    def submit(self, request: Request) -> Effects:
+    def submit(
+        self, request: Request, reason: snapshot_lib.WaitReason | None
+    ) -> Effects:
         """Accept a request."""
         if Standstill.STOPPING in self.standstill:
             raise exception.AdmissionClosed(
                 migration_uuid=request.migration_uuid
             )
         self.members.check(request)
-        return self._enter(Member(request), 0, request.ticket)
+        return self._enter(Member(request), 0, request.ticket, deferred=reason)
 
-    def resubmit(self, request: Request) -> Effects:
-        """Put a request that was accepted before at the head."""
+    def resubmit(
+        self, request: Request, reason: snapshot_lib.WaitReason | None
+    ) -> Effects:
+        """Put a request that was accepted before where it stood."""
         self.members.check(request, again=True)
         before = self.members.get(request.migration_uuid)
+        member = Member(request)
         if before is not None:
+            # One that came back and was admitted again stood there too.
+            member.stood = before.stood
             self.members.end(before, None)
-        return self._enter(Member(request), 0, request.ticket, first=True)
+        return self._enter(member, 0, request.ticket, True, reason)
 
     def adopt(self, request: Request, stages: int) -> Effects:
         """Note what is in progress already."""
@@ -210,15 +217,23 @@ class Admission:
         )
 
     def _enter(
-        self, member: Member, index: int, ticket: Ticket, first: bool = False
+        self,
+        member: Member,
+        index: int,
+        ticket: Ticket,
+        first: bool = False,
+        deferred: snapshot_lib.WaitReason | None = None,
     ) -> Effects:
         if ticket.cancelled():
             request_lib.wake_waiters(ticket)
-            return self._effects()
+            # What it owned before may be another's now.
+            return self.admit()
         now = self._clock()
         waiting = self.members.enter(member, index, ticket, now, first)
         waived = self.stages.waived(waiting.needs, now)
         self.stages[index].enter(waiting, waived, bool(self.standstill))
+        if deferred:
+            self.stages[index].defer(waiting, deferred)
         return self.admit()
 
     def _take(

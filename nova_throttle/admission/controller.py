@@ -82,31 +82,45 @@ class Controller(readout.Readout):
 
     # From the request to its end
 
-    def submit(self, request: Request) -> None:
+    def submit(
+        self,
+        request: Request,
+        reason: snapshot_lib.WaitReason | None = None,
+    ) -> None:
         """Accept a request: it starts when all its gates have room.
 
         One whose ticket was cancelled before is dropped.
 
+        :param reason: defer it for this reason; see defer().
         :raises AdmissionClosed: once stopping has begun.
         :raises DuplicateRequest: if it waits, is in progress or is over.
         :raises UnknownGate: if it needs a gate that does not exist.
         """
         with self._lock:
-            effects = self._admission.submit(request)
+            effects = self._admission.submit(request, reason)
         self._watch(request.migration_uuid, request.ticket)
         self._dispatcher.carry_out(effects)
 
-    def resubmit(self, request: Request) -> None:
-        """Put a request that was accepted before at the head of the queue.
+    def resubmit(
+        self,
+        request: Request,
+        reason: snapshot_lib.WaitReason | None = None,
+    ) -> None:
+        """Put a request that was accepted before into the queue.
 
-        It may be in progress: then its slots are released first. A service
-        that stops keeps it in the queue.
+        It may be in progress: then its slots are released first, and it is
+        where it stood before it was admitted. One of which that is not
+        known gets to the head of its priority. A service that stops keeps
+        it in the queue.
 
+        :param request: of a migration that was accepted before, with a
+            ticket of its own.
+        :param reason: defer it for this reason; see defer().
         :raises DuplicateRequest: if it waits already.
         :raises UnknownGate: if it needs a gate that does not exist.
         """
         with self._lock:
-            effects = self._admission.resubmit(request)
+            effects = self._admission.resubmit(request, reason)
         self._watch(request.migration_uuid, request.ticket)
         self._dispatcher.carry_out(effects)
 

@@ -36,6 +36,8 @@ class Member:
     request: Request
     waiting: queue.Waiting | None = None
     owned: dict[int, Ticket] = dataclasses.field(default_factory=dict)
+    # How it waited for the last stage that it entered.
+    stood: queue.Waiting | None = None
 
 
 class Members:
@@ -88,7 +90,7 @@ class Members:
         stage, request = self._stages[index], member.request
         self._members[request.migration_uuid] = member
         member.waiting = stage.queue.add(
-            request, request.needs[index], ticket, now, first
+            request, request.needs[index], ticket, now, first, member.stood
         )
         return member.waiting
 
@@ -101,6 +103,7 @@ class Members:
             return False
         self._stages[index].take(waiting)
         member.waiting = None
+        member.stood = waiting
         member.owned[index] = waiting.ticket
         return True
 

@@ -178,8 +178,12 @@ class WaitQueue:
         ticket: request_lib.Ticket,
         now: float,
         first: bool = False,
+        stood: Waiting | None = None,
     ) -> Waiting:
         """Put a request behind, or before, all others of its priority.
+
+        Or where it stood before: the position, the time that it has waited
+        and what overtook it are then as they were.
 
         One that needs slots elsewhere waits for them until place() is called
         after they are not missing any more.
@@ -189,6 +193,7 @@ class WaitQueue:
         :param ticket: of this stage.
         :param now: seconds on the caller's monotonic clock.
         :param first: put it before all others.
+        :param stood: how it waited before, if it did.
         :returns: its position in the order.
         """
         sequence = next(self._sequence_before if first else self._sequence)
@@ -201,6 +206,10 @@ class WaitQueue:
             now,
             missing=needs.remote,
         )
+        if stood is not None:
+            waiting.sequence = stood.sequence
+            waiting.since = stood.since
+            waiting.overtaken = stood.overtaken
         self._enter_lane(waiting)
         return waiting
 

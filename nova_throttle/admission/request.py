@@ -83,6 +83,11 @@ class Request:
         object.__setattr__(self, 'needs', unique)
 
 
+def renewed(request: Request) -> Request:
+    """Return the same request with a ticket that was not used."""
+    return dataclasses.replace(request, ticket=futures.Future())
+
+
 def is_used(ticket: Ticket) -> bool:
     """Tell whether a request with this ticket has been admitted."""
     return ticket.running() or (ticket.done() and not ticket.cancelled())

@@ -28,6 +28,8 @@ class WaitReason(str, enum.Enum):
     ASKING = 'destination is asked'
     SILENT = 'destination does not answer'
     RESERVED = 'turn reserved for another'
+    DOWN = 'destination is down'
+    FAILED = 'start failed and will be tried again'
     STARTING = 'service starts'
     PAUSED = 'admission is paused'
     STOPPING = 'service stops'

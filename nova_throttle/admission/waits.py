@@ -42,6 +42,10 @@ _SAID = {
 }
 
 
+# A destination may have reasons that this host does not know.
+_REASONS = {reason.value: reason for reason in WaitReason}
+
+
 class _Queued(NamedTuple):
     """One request that waits, as it was at that instant."""
 
@@ -195,7 +199,7 @@ def _wait_elsewhere(
         # It does not know of this one yet.
         return Wait(WaitReason.ASKING, gate.name, host=gate.host)
     if known.standstill:
-        reason = WaitReason(known.standstill)
+        reason = _REASONS.get(known.standstill, WaitReason.STARTING)
     elif 0 < known.limit <= len(known.owners):
         reason = WaitReason.GATE_FULL
     elif not queued.asks:

@@ -44,6 +44,13 @@ else:
     Column = columns.FormattableColumn
 
 
+def _host(name: str) -> str:
+    try:
+        return rpcapi.check_host(name)
+    except exception.InvalidHost as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 class HostCommand(lister.Lister, abc.ABC):
     """A command about one host."""
 
@@ -54,7 +61,10 @@ class HostCommand(lister.Lister, abc.ABC):
             _usage_error, parser
         )
         parser.add_argument(
-            'host', metavar='HOST', help='the host, as Nova names it'
+            'host',
+            metavar='HOST',
+            type=_host,
+            help='the host, as Nova names it',
         )
         return parser
 

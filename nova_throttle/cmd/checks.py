@@ -35,7 +35,7 @@ from nova_throttle import conf as throttle_conf
 from nova_throttle import exception
 from nova_throttle.journal import files
 from nova_throttle.journal import look
-from nova_throttle import plugin
+from nova_throttle import misplaced
 from nova_throttle import rpcapi
 
 CONF = nova.conf.CONF
@@ -78,12 +78,13 @@ class Checks(upgradecheck.UpgradeCommands):
     def _check_options(self) -> upgradecheck.Result:
         """Would nova-compute start with this configuration?"""
         try:
-            plugin.read_options(CONF)
+            throttle_conf.read_all(CONF)
         except exception.InvalidOption as error:
             return _result(_FAILURE, [str(error)])
+        problems = list(misplaced.find(CONF))
         if not CONF.nova_throttle.enabled:
-            return _result(_WARNING, ['[nova_throttle] enabled is false'])
-        return _result(_SUCCESS, [])
+            problems.append('[nova_throttle] enabled is false')
+        return _result(_WARNING, problems)
 
     def _check_journal(self) -> upgradecheck.Result:
         """Could the journal of this host be read and written?"""

@@ -22,10 +22,13 @@ from typing import Any
 
 from nova.compute import manager as nova_manager
 from nova.compute import utils as compute_utils
+from nova import exception as nova_exception
 from nova.objects import fields
 from nova import safe_utils
 
+from nova_throttle.compute import desk as desk_lib
 from nova_throttle.compute import job as job_lib
+from nova_throttle import exception
 
 # Without its decorators: the caller has them.
 _abort = safe_utils.get_wrapped_function(
@@ -33,17 +36,46 @@ _abort = safe_utils.get_wrapped_function(
 )
 
 
-def by_nova(
-    manager: Any, context: Any, instance: Any, migration_id: int
+def abort(
+    manager: Any,
+    desk: desk_lib.Desk,
+    context: Any,
+    instance: Any,
+    migration_id: int,
 ) -> None:
-    """Abort as Nova does.
+    """Abort a live migration that is queued, prepares or runs.
 
-    :raises InvalidMigrationState: if the migration is not running.
+    :param manager: the compute manager of the source.
+    :param desk: its admission desk.
+    :raises InvalidMigrationState: if the migration does not run.
+    :raises MigrationNotFoundForInstance: if it is another one that does.
     """
-    _abort(manager, context, instance, migration_id)
+    jobs = desk.jobs.all_of_instance(instance.uuid)
+    job = next((j for j in jobs if j.migration.id == migration_id), None)
+    if job is None and jobs:
+        # Nova would abort the one that is there.
+        raise nova_exception.MigrationNotFoundForInstance(
+            migration_id=migration_id, instance_id=instance.uuid
+        )
+    if job is None:
+        _abort(manager, context, instance, migration_id)
+    elif job.request.ticket.cancel():
+        with _notified(manager, job):
+            desk.leave(
+                job,
+                'cancelled',
+                exception.MigrationAborted(instance_uuid=instance.uuid),
+            )
+    elif job.request_abort():
+        # What prepares rolls back when it finds its entry gone, or at the
+        # last step before the driver.
+        _notify_start(manager, job)
+        manager._waiting_live_migrations.pop(instance.uuid, None)
+    else:
+        _abort(manager, context, instance, migration_id)
 
 
-def notify_start(manager: Any, job: job_lib.Job) -> None:
+def _notify_start(manager: Any, job: job_lib.Job) -> None:
     """Send the notifications that an abort begins."""
     context, instance = job.context, job.instance
     manager._notify_about_instance_usage(
@@ -59,8 +91,8 @@ def notify_start(manager: Any, job: job_lib.Job) -> None:
 
 
 @contextlib.contextmanager
-def notified(manager: Any, job: job_lib.Job) -> Iterator[None]:
+def _notified(manager: Any, job: job_lib.Job) -> Iterator[None]:
     """Send the notifications of an abort around it."""
-    notify_start(manager, job)
+    _notify_start(manager, job)
     yield
     manager._notify_live_migrate_abort_end(job.context, job.instance)

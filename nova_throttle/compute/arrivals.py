@@ -17,7 +17,6 @@ or when its source is dead and nothing arrives any more. After a restart its
 owners are found in the records before any slot is given.
 """
 
-from collections.abc import Collection
 from typing import Any
 
 from nova.compute import power_state
@@ -27,19 +26,17 @@ from nova import objects
 from oslo_log import log as logging
 
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import counting
 from nova_throttle.agreement import ledger
 from nova_throttle.agreement import messages
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import peers as peers_lib
+from nova_throttle.compute import postman
 from nova_throttle import exception
 from nova_throttle import rpcapi
 
 LOG = logging.getLogger(__name__)
-
-# How often sources are asked for all they have before a slot is given
-# without the answer of one that is up and silent.
-ATTEMPTS = 3
 
 _ACTIVE = ('preparing', 'running', 'running (post-copy)')
 
@@ -55,12 +52,24 @@ class Arrivals:
         self._manager = manager
         self._gate = peers.incoming
         self._api = rpcapi.PeerAPI()
-        self._attempts = 0
+        # Instances that this host has prepared for and that are not here yet.
+        self._begun: set[str] = set()
+        self._counting = counting.Counting(rpcapi.PEER_TIMEOUT)
+        self._reports = postman.Postman('report', self._ask_source)
 
-    def look(self, context: Any) -> None:
-        """Compare the gate with the records; open it if it is not counted."""
+    @property
+    def idle(self) -> bool:
+        """Whether no source is asked."""
+        return self._reports.idle
+
+    def look(self, context: Any) -> bool:
+        """Compare the gate with the records; open it once all is counted.
+
+        :returns: whether it is still to be counted.
+        """
         # Before the records are read: what comes later is not over.
         known = list(self._gate.migrations())
+        begun = set(self._begun)
         facts = self._facts(context)
         down = {
             source
@@ -73,15 +82,20 @@ class Arrivals:
             if fact.source not in down or self._arrives(context, fact)
         ]
         self._free_what_is_over(context, known, facts)
+        for instance_uuid in begun.difference(f.instance_uuid for f in facts):
+            self.end(instance_uuid)
         doubtful = self._gate.reconcile(facts, down)
         if self._gate.counts:
-            self._open_gate(sorted({f.source for f in facts} - down))
-        else:
-            for source in doubtful:
-                self._ask_source(source)
+            doubtful = self._counting.missing({f.source for f in facts} - down)
+            if not doubtful:
+                self._open_gate()
+        for source in doubtful:
+            self._reports.post(source)
+        return self._gate.counts
 
     def begin(self, context: Any, instance: Any) -> None:
         """Note that this host is asked to prepare for an instance."""
+        self._begun.add(instance.uuid)
         if self._gate.begins(instance.uuid):
             return
         # Of a source that did not ask for a slot.
@@ -98,6 +112,13 @@ class Arrivals:
         for fact in facts:
             if fact.gates:
                 self._gate.arrives(fact)
+
+    def end(self, instance_uuid: str) -> None:
+        """Note that an instance arrived, or that its arrival was undone."""
+        self._begun.discard(instance_uuid)
+        self._gate.landed(instance_uuid)
+        # Nova has not, if the last message was declined or never came.
+        compat.record_arrival_end(self._manager, instance_uuid)
 
     def _facts(self, context: Any, **only: str) -> list[ledger.Fact]:
         found = objects.MigrationList.get_by_filters(
@@ -147,19 +168,13 @@ class Arrivals:
                 )
                 self._gate.free(uuid)
 
-    def _open_gate(self, sources: Collection[str]) -> None:
-        """Learn from all sources what they have, then give slots."""
-        self._attempts += 1
-        answers = [self._ask_source(source) for source in sources]
-        if all(answers) or self._attempts >= ATTEMPTS:
-            self._attempts = 0
-            self._gate.resume(standstill.Standstill.COUNTING)
+    def _open_gate(self) -> None:
+        # A manager that was stopped may start, and count, again.
+        self._counting = counting.Counting(rpcapi.PEER_TIMEOUT)
+        self._gate.resume(standstill.Standstill.COUNTING)
 
     def _ask_source(self, source: str) -> bool:
-        """Ask a source for all it has.
-
-        :returns: whether all is known now.
-        """
+        """Ask a source for all it has; return whether it answered."""
         try:
             ask = self._api.report(
                 nova_context.get_admin_context(),
@@ -168,11 +183,14 @@ class Arrivals:
                 self._gate.incarnation,
             )
         except exception.HostNotThrottled:
-            return True
+            pass
         except exception.ThrottleError as error:
             LOG.warning('Source %s can not be asked: %s', source, error)
             return False
-        self._gate.hear(ask, reported=True)
+        else:
+            self._gate.hear(ask, reported=True)
+        if self._counting.hear(source):
+            self._open_gate()
         return True
 
 

@@ -24,6 +24,7 @@ from nova import objects
 from nova import servicegroup
 
 from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import sight
 from nova_throttle import exception
 
 
@@ -36,14 +37,33 @@ def check(manager: Any, job: job_lib.Job) -> None:
     """
     _refresh_instance(job)
     _check_instance(manager.host, job.instance)
-    job.migration = objects.Migration.get_by_id(job.context, job.migration.id)
-    if job.migration.status != 'queued':
+    job.migration = objects.Migration.get_by_uuid(
+        job.context, job.migration.uuid
+    )
+    if job.migration.status not in _expected(job):
         raise exception.MigrationNotQueued(
             migration_uuid=job.migration.uuid, status=job.migration.status
         )
+    check_guest(manager, job)
     state = service_state(job.context, job.dest)
     if state != 'up':
         raise exception.DestinationUnavailable(host=job.dest, state=state)
+
+
+def _expected(job: job_lib.Job) -> tuple[str, ...]:
+    # A write that was given up may have been done in the end.
+    return ('queued', 'preparing') if job.was_put_back else ('queued',)
+
+
+def check_guest(manager: Any, job: job_lib.Job) -> None:
+    """See that there is a guest to migrate.
+
+    :raises GuestNotRunning: if it is off or gone: libvirt would refuse it,
+        and Nova take a domain that is off for one that has left.
+    """
+    found = sight.of_guest(manager.driver, job.instance)
+    if found in (sight.Sight.OFF, sight.Sight.ABSENT):
+        raise exception.GuestNotRunning(state=found.value)
 
 
 def service_state(context: Any, host: str) -> str:

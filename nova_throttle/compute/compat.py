@@ -87,8 +87,13 @@ def check_nova(allow_untested: bool) -> None:
 
 def mode() -> str:
     """Name the way in which this process runs concurrent work."""
-    native = getattr(utils, 'concurrency_mode_threading', _is_unpatched)()
-    return 'native threads' if native else 'eventlet'
+    return 'native threads' if is_native() else 'eventlet'
+
+
+def is_native() -> bool:
+    """Tell whether the threads of this process are native ones."""
+    novas = getattr(utils, 'concurrency_mode_threading', _is_unpatched)
+    return bool(novas())
 
 
 def _is_unpatched() -> bool:
@@ -138,6 +143,17 @@ def record_task_end(manager: Any, job: Any, failed: bool) -> None:
     """Tell Nova's shutdown that a migration is over."""
     if job.task_key is not None:
         manager._record_task_end(job.task_key, failed=failed)
+
+
+def record_arrival_end(manager: Any, instance_uuid: str) -> None:
+    """Tell Nova's shutdown that an instance does not come any more.
+
+    Nova 34 does it itself when it has finished, or undone, what came; twice
+    is harmless. Before 34 there is nothing to tell.
+    """
+    end = getattr(manager, '_end_pending_dest_live_migration_task', None)
+    if end is not None:
+        end(instance_uuid)
 
 
 def rollback_at_destination(

@@ -17,30 +17,35 @@ leaves it when the migration is over. Whatever happens on the way, its slots
 are given back once and nothing is held for it.
 """
 
+from collections.abc import Callable
 import functools
 import threading
 from typing import Any
 
-from nova.compute import task_states
 import nova.conf
+from nova import exception as nova_exception
 from nova import objects
 from oslo_log import log as logging
-import oslo_messaging
 
 from nova_throttle.admission import effects
 from nova_throttle.admission import request as request_lib
 from nova_throttle.agreement import messages
+from nova_throttle.compute import allocations
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import credentials
+from nova_throttle.compute import deferral
+from nova_throttle.compute import ending
 from nova_throttle.compute import event
 from nova_throttle.compute import job as job_lib
 from nova_throttle.compute import leaving
 from nova_throttle.compute import peers
+from nova_throttle.compute import present
 from nova_throttle.compute import reasons
 from nova_throttle.compute import record
 from nova_throttle.compute import secret
-from nova_throttle.compute import workers
+from nova_throttle.compute import succession
+from nova_throttle.compute import threads
 from nova_throttle import exception
 from nova_throttle import journal
 
@@ -88,7 +93,6 @@ class Desk:
     def __init__(self, manager: Any) -> None:
         self.manager = manager
         self.jobs = job_lib.Jobs()
-        self._completing: dict[str, job_lib.Job] = {}
         self.journal = journal.Journal(
             CONF.nova_throttle.journal_dir, manager.host
         )
@@ -103,11 +107,22 @@ class Desk:
         self.reasons = reasons.Reasons(
             manager.host, self.jobs, self.throttle.snapshot
         )
-        self.leaver = leaving.Leaver(manager, self.journal)
-        self.clerk = workers.Clerk()
+        self.succession = succession.Succession(self)
+        self.leaver = leaving.Leaver(
+            manager, self.journal, self.succession.phase_of
+        )
+        self.ending = ending.Ending(
+            manager, self.jobs, self.leaver, self.succession
+        )
+        self.deferral = deferral.Deferral(
+            manager, self.jobs, self.throttle, self.leave
+        )
+        self.clerk = threads.BackgroundWorker('clerk')
+        # Deals with a migration of the journal as after a restart.
+        self.recover: Callable[[str], None] = lambda migration_uuid: None
         # The migrations that a thread asks for right now.
         self._asking = threading.local()
-        self._workers = workers.Workers(self._migrate)
+        self._workers = threads.Workers(self._migrate)
 
     def make_job(self, *args: Any, priority: int = 0) -> job_lib.Job:
         """Make a job of the arguments of Nova's RPC handler."""
@@ -128,34 +143,63 @@ class Desk:
             LOG.warning('Ignored: %s', error, instance=job.instance)
             return
         try:
+            self.succession.make_way(job)
             self._accept(job)
         except Exception as error:
             self.leave(job, 'error', error)
 
     def _accept(self, job: job_lib.Job) -> None:
-        self._hand_ticket_to_nova(job)
+        self._hand_ticket_to_nova(job, job.request.ticket)
         event.start(self.manager.host, job)
         if self.throttle.closed:
             raise exception.AdmissionClosed(migration_uuid=job.migration.uuid)
         self.journal.put(record.entry_of(job, 'queued'))
-        self.manager._set_migration_status(job.migration, 'queued')
-        self.throttle.submit(job.request)
+        try:
+            self.manager._set_migration_status(job.migration, 'queued')
+        except Exception as error:
+            if not self.deferral.defer(job, error):
+                raise
+        self.throttle.submit(job.request, self.deferral.reason(job))
         self.reasons.look()
 
     def retake(self, job: job_lib.Job) -> None:
         """Put a job that was accepted before at the head of the queue."""
         self.jobs.add(job)
-        self._hand_ticket_to_nova(job)
+        self._hand_ticket_to_nova(job, job.request.ticket)
         if job.migration.status != 'queued':
             self.manager._set_migration_status(job.migration, 'queued')
         self.journal.put(record.entry_of(job, 'queued'))
         self.throttle.resubmit(job.request)
 
-    def _hand_ticket_to_nova(self, job: job_lib.Job) -> None:
+    def _put_back(self, job: job_lib.Job) -> None:
+        """Have an admitted job wait again of which nothing is prepared.
+
+        :raises MigrationAborted: if an abort came before.
+        """
+        try:
+            self.journal.put(record.entry_of(job, 'queued'))
+        except Exception:
+            # The entry that is there leads to the same after a restart.
+            LOG.exception('Cannot note that %s is queued again', job)
+        request = request_lib.renewed(job.request)
+        self._hand_ticket_to_nova(job, request.ticket)
+        compat.record_task_end(self.manager, job, failed=False)
+        job.task_key = None
+        job.put_back(request)
+        self.throttle.resubmit(request, self.deferral.reason(job))
+        if self.deferral.reason(job) is None:
+            # It became due meanwhile.
+            self.throttle.defer(request.migration_uuid, None)
+        self.deferral.defer_others(job)
+        self.reasons.look()
+
+    def _hand_ticket_to_nova(
+        self, job: job_lib.Job, ticket: request_lib.Ticket
+    ) -> None:
         # Nova's own table: its code finds and cancels the ticket there.
         self.manager._waiting_live_migrations[job.instance.uuid] = (
             job.migration,
-            job.request.ticket,
+            ticket,
         )
 
     def _start(self, grant: effects.Grant) -> None:
@@ -167,6 +211,7 @@ class Desk:
         job.has_waited = (
             job.carried_over or request.migration_uuid not in fresh
         )
+        self.deferral.begin(job)
         job.task_key = compat.record_task_start(self.manager, job)
         try:
             self._workers.start(job)
@@ -194,51 +239,94 @@ class Desk:
 
     def _migrate(self, job: job_lib.Job) -> None:
         """Do an admitted live migration, on a thread of its own."""
-        error: BaseException | None = None
+        error = self._attempt(job)
+        if error is not None and self._may_wait(job, error):
+            try:
+                with self._workers.ending():
+                    self._put_back(job)
+                return
+            except exception.MigrationAborted as aborted:
+                error = aborted
         try:
-            job.enter(job_lib.Phase.PREPARING)
-            self._check(job)
-            self.manager._do_live_migration(*job.arguments)
-        except exception.MigrationAborted as aborted:
-            error = aborted
-            self._undo(job, 'cancelled', aborted)
-            self.manager._notify_live_migrate_abort_end(
-                job.context, job.instance
-            )
-        except Exception as raised:
-            error = raised
-            LOG.error(
-                'Live migration failed: %s',
-                raised,
-                instance=job.instance,
-                # A refusal of ours says all in its line.
-                exc_info=not isinstance(raised, exception.ThrottleError),
-            )
-            self._undo(job, 'error', raised)
+            if error is not None:
+                self._back_out(job, error)
         finally:
             with self._workers.ending():
                 job.returned(error)
 
+    def _attempt(self, job: job_lib.Job) -> BaseException | None:
+        try:
+            job.enter(job_lib.Phase.PREPARING)
+            self._check(job)
+            self.manager._do_live_migration(*job.arguments)
+        except BaseException as error:
+            return error
+        return None
+
+    def _may_wait(self, job: job_lib.Job, error: BaseException) -> bool:
+        """Tell whether a job that failed may go back to the queue."""
+        nothing_is_prepared = (
+            job.phase is job_lib.Phase.PREPARING and job.source_bdms is None
+        )
+        return nothing_is_prepared and self.deferral.defer(job, error)
+
+    def _back_out(self, job: job_lib.Job, error: BaseException) -> None:
+        if job.phase is job_lib.Phase.IN_DRIVER and ending.is_away(error):
+            job.is_unended = True
+        if isinstance(error, exception.MigrationAborted):
+            self._undo(job, 'cancelled', error)
+            self.manager._notify_live_migrate_abort_end(
+                job.context, job.instance
+            )
+            return
+        LOG.error(
+            'Live migration failed: %s',
+            error,
+            instance=job.instance,
+            # A refusal of ours says all in its line.
+            exc_info=not isinstance(error, exception.ThrottleError) and error,
+        )
+        self._undo(job, 'error', error)
+
     def _check(self, job: job_lib.Job) -> None:
+        """See that a job may start, and has what it needs.
+
+        :raises ThrottleError: if not, or nobody can tell.
+        """
+        try:
+            self._check_now(job)
+        except (exception.ThrottleError, nova_exception.NotFound):
+            raise
+        except Exception as error:
+            raise exception.NotChecked(error=error) from error
+
+    def _check_now(self, job: job_lib.Job) -> None:
         self.journal.put(record.entry_of(job, 'preparing'))
         if not job.has_waited:
+            checks.check_guest(self.manager, job)
             return
         checks.check(self.manager, job)
+        allocations.restore(self.manager, job)
         if job.carried_over:
             credentials.lend(job.context)
             secret.read_again(self.manager, job)
         # Nova's table has the record that the job had before.
         if job.instance.uuid in self.manager._waiting_live_migrations:
-            self._hand_ticket_to_nova(job)
+            self._hand_ticket_to_nova(job, job.request.ticket)
 
     def prepare(self, job: job_lib.Job, source_bdms: Any) -> None:
         """Note that the destination is asked to prepare now."""
         job.enter(job_lib.Phase.PREPARING)
+        self.deferral.forget(job)
         job.source_bdms = source_bdms
         self.journal.put(record.entry_of(job, 'preparing'))
 
     def note_running(self, job: job_lib.Job) -> None:
-        """Note, before Nova does, that the driver is entered soon."""
+        """Note, before Nova does, that the driver is entered soon.
+
+        :raises GuestNotRunning: if there is nothing to migrate any more.
+        """
+        checks.check_guest(self.manager, job)
         self.journal.put(record.entry_of(job, 'running'))
 
     def drive(self, job: job_lib.Job) -> None:
@@ -247,6 +335,9 @@ class Desk:
 
     def _finish(self, job: job_lib.Job) -> None:
         """Give the slots back; called once, when the migration is over."""
+        if job.is_unended:
+            self.clerk.do(functools.partial(self._look_again, job))
+            return
         self.throttle.finish(job.migration.uuid, job.error)
         self.reasons.look()
         self.clerk.do(functools.partial(self._file, job))
@@ -256,16 +347,43 @@ class Desk:
         try:
             if job.error and not self._is_settled(job):
                 self._fail(job)
-            if job.error and job.has_arrived:
+            if job.error and (
+                job.has_arrived or self.succession.is_deleted(job)
+            ):
                 self.leaver.leave(job, 'error', job.error)
-        finally:
-            event.finish(job)
-            self._forget(job)
-            if not self.leaver.knows(job.migration.uuid):
-                self.journal.remove(job.migration.uuid)
-            compat.record_task_end(
-                self.manager, job, failed=job.migration.status != 'completed'
+        except Exception:
+            LOG.exception(
+                'Cannot record how live migration %s ended',
+                job.migration.uuid,
+                instance=job.instance,
             )
+            if not self.leaver.knows(job.migration.uuid):
+                self._look_again(job)
+                return
+        event.finish(job)
+        self._forget(job)
+        if not self.leaver.knows(job.migration.uuid):
+            self.journal.remove(job.migration.uuid)
+        self._end_task(job)
+
+    def _look_again(self, job: job_lib.Job) -> None:
+        """Have it found out later, as after a restart, how a job ended.
+
+        It keeps the slots that it has.
+        """
+        LOG.warning(
+            'The control plane was away when live migration %s ended: its '
+            'end is looked for as after a restart',
+            job.migration.uuid,
+            instance=job.instance,
+        )
+        self._forget(job)
+        self._end_task(job)
+        self.recover(job.migration.uuid)
+
+    def _end_task(self, job: job_lib.Job) -> None:
+        failed = job.migration.status != 'completed'
+        compat.record_task_end(self.manager, job, failed=failed)
 
     def _is_settled(self, job: job_lib.Job) -> bool:
         """Tell whether the record has its end, or will get it."""
@@ -281,9 +399,19 @@ class Desk:
         callback, whose error no code of Nova's sees.
         """
         self.manager._set_migration_status(job.migration, 'error')
+        if not self._has_its_server(job):
+            return
         job.instance.refresh()
         self.manager._set_instance_obj_error_state(
             job.instance, clean_task_state=True
+        )
+
+    def _has_its_server(self, job: job_lib.Job) -> bool:
+        """Tell whether a server is a job's, wherever that has brought it."""
+        standing = self.succession.standing(job)
+        moved = standing.state is present.State.MOVED
+        return standing.is_ours or (
+            job.has_arrived and moved and standing.instance.host == job.dest
         )
 
     # Ways out other than through the driver
@@ -309,6 +437,7 @@ class Desk:
 
     def _forget(self, job: job_lib.Job) -> None:
         self.jobs.remove(job)
+        self.deferral.forget(job)
         waiting = self.manager._waiting_live_migrations
         entry = waiting.get(job.instance.uuid)
         if entry is not None and entry[1] is job.request.ticket:
@@ -318,79 +447,13 @@ class Desk:
         """Leave nothing of ours in Nova's table, which it cancels."""
         waiting = self.manager._waiting_live_migrations
         for instance_uuid in list(waiting):
-            if self.jobs.of_instance(instance_uuid) is not None:
+            if self.jobs.all_of_instance(instance_uuid):
                 waiting.pop(instance_uuid, None)
-
-    def complete(self, job: job_lib.Job) -> None:
-        """End a migration that completed while nobody looked."""
-        uuid = job.instance.uuid
-        self._completing[uuid] = job
-        try:
-            self.manager._post_live_migration_update_host(
-                job.context,
-                job.instance,
-                job.dest,
-                job.block_migration,
-                job.migrate_data,
-                source_bdms=job.source_bdms,
-            )
-        finally:
-            del self._completing[uuid]
-
-    def check_arrival(self, instance_uuid: str) -> None:
-        """See that the destination has taken a server of ours over.
-
-        Nova up to 29 goes on if it has not: the server would stay on its
-        source, and MIGRATING, for ever.
-
-        :raises ArrivalNotTaken: if it has not; then Nova puts the server on
-            its destination in the database.
-        """
-        job = self.jobs.of_instance(instance_uuid)
-        job = job or self._completing.get(instance_uuid)
-        if job is None:
-            return
-        try:
-            found = objects.Instance.get_by_uuid(
-                job.context, job.instance.uuid
-            )
-        except Exception:
-            LOG.warning(
-                'Can not tell whether %s has taken the server over',
-                job.dest,
-                instance=job.instance,
-                exc_info=True,
-            )
-            return
-        stays = found.host == self.manager.host
-        if stays and found.task_state == task_states.MIGRATING:
-            raise exception.ArrivalNotTaken(host=job.dest)
-
-    def arrive(self, job: job_lib.Job, error: Exception) -> bool:
-        """Finish for Nova, which can't, what it did after the guest arrived.
-
-        The guest runs on its destination, whatever failed. Where no more
-        than an answer is missing, the migration has completed; otherwise
-        it ends as Nova ends it. What it held here is given back in both.
-
-        :param error: what Nova's callback raised, having put the server on
-            its destination in the database.
-        :returns: whether the migration has completed.
-        """
-        found = objects.Instance.get_by_uuid(job.context, job.instance.uuid)
-        job.has_arrived = found.host == job.dest
-        if not job.has_arrived or not (
-            job.migration.status == 'completed' or _is_silence(error)
-        ):
-            return False
-        reason = exception.ArrivalNotConfirmed(host=job.dest, error=error)
-        self.leaver.leave(job, 'completed', reason)
-        return True
 
     def find_lost_owners(self, context: Any) -> None:
         """Free slots whose driver never said that it was done."""
         for job in self.jobs.awaiting_callback():
-            found = objects.Migration.get_by_id(context, job.migration.id)
+            found = objects.Migration.get_by_uuid(context, job.migration.uuid)
             if found.status in compat.FINAL_STATUSES:
                 LOG.warning(
                     'The driver never reported the end of live migration '
@@ -399,11 +462,3 @@ class Desk:
                     instance=job.instance,
                 )
                 job.found_over(found)
-
-
-def _is_silence(error: Exception) -> bool:
-    """Tell whether a host did not answer, rather than that it failed."""
-    silence = (oslo_messaging.MessagingException, exception.ArrivalNotTaken)
-    return isinstance(error, silence) and not isinstance(
-        error, oslo_messaging.RemoteError
-    )

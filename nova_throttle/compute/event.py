@@ -37,9 +37,7 @@ _FAILED = compat.FINAL_STATUSES - {'completed'}
 
 def start(host: str, job: job_lib.Job) -> None:
     """Open the event of a job of this host."""
-    reporter = _reporter(host, job)
-    reporter.__enter__()
-    job.event = reporter
+    job.event = enter(host, job, NAME)
 
 
 def resume(host: str, job: job_lib.Job) -> None:
@@ -48,7 +46,7 @@ def resume(host: str, job: job_lib.Job) -> None:
 
 
 def enter(host: str, job: job_lib.Job, name: str) -> Any:
-    """Open another event of a job.
+    """Open an event of a job.
 
     :returns: what leave() needs; None if it could not be opened.
     """

@@ -80,16 +80,25 @@ class Job:
         self.requested_data = migrate_data
         # The instance as it was found when the job had to leave.
         self.found_instance: Any = None
+        # What the records said of the two then.
+        self.standing: Any = None
         # The volumes as they were before the destination prepared.
         self.source_bdms: Any = None
         self.error: BaseException | None = None
         # Whether a callback of Nova's (post or rollback) has succeeded.
         self.called_back = False
+        # Whether what Nova's callback did not do is left to the leaver.
+        self.is_left = False
+        # Whether nobody could say how it ended: it is looked at again, as
+        # after a restart.
+        self.is_unended = False
         # Whether its server is on the destination though Nova's callback
         # failed.
         self.has_arrived = False
         # False for one that was admitted while it was submitted.
         self.has_waited = True
+        # Whether it was admitted before, and met a fault that may pass.
+        self.was_put_back = False
         # Whether its destination was asked for a slot before.
         self.asked = False
         self.accepted_at = timeutils.utcnow(with_timezone=True)
@@ -154,6 +163,21 @@ class Job:
             self._phase = phase
             self._awaited = phase is Phase.IN_DRIVER
 
+    def put_back(self, request: request_lib.Request) -> None:
+        """Go back to the queue, with nothing prepared.
+
+        :param request: the same request, with a ticket of its own.
+        :raises MigrationAborted: if an abort came before.
+        """
+        with _LOCK:
+            if self._aborted:
+                raise exception.MigrationAborted(
+                    instance_uuid=self.instance.uuid
+                )
+            self.request = request
+            self.was_put_back = True
+            self._phase = Phase.QUEUED
+
     def prepared(self, migrate_data: Any) -> None:
         """Note that the destination has prepared.
 
@@ -182,7 +206,7 @@ class Job:
             self._callbacks += 1
         try:
             yield
-            self.called_back = True
+            self.called_back = not self.is_left
         except BaseException as error:
             self.error = self.error or error
             raise
@@ -231,13 +255,13 @@ class Job:
 class Jobs:
     """The jobs of one host, by migration and by instance.
 
-    An instance may have a job that ends while its next one is accepted:
-    the newest is the one that is found by instance.
+    An instance may have several, if its state was reset: one may be in hand,
+    and the others leave.
     """
 
     def __init__(self) -> None:
         self._by_migration: dict[str, Job] = {}
-        self._by_instance: dict[str, Job] = {}
+        self._by_instance: dict[str, tuple[Job, ...]] = {}
 
     def add(self, job: Job) -> None:
         """Add a job.
@@ -247,21 +271,40 @@ class Jobs:
         uuid = job.migration.uuid
         if self._by_migration.setdefault(uuid, job) is not job:
             raise exception.DuplicateRequest(migration_uuid=uuid)
-        self._by_instance[job.instance.uuid] = job
+        with _LOCK:
+            others = self._by_instance.get(job.instance.uuid, ())
+            self._by_instance[job.instance.uuid] = (*others, job)
 
     def remove(self, job: Job) -> None:
         """Forget a job; twice is harmless."""
         self._by_migration.pop(job.migration.uuid, None)
-        if self._by_instance.get(job.instance.uuid) is job:
-            del self._by_instance[job.instance.uuid]
+        with _LOCK:
+            jobs = self._by_instance.pop(job.instance.uuid, ())
+            others = tuple(other for other in jobs if other is not job)
+            if others:
+                self._by_instance[job.instance.uuid] = others
 
     def of_migration(self, migration_uuid: str) -> Job | None:
         """Return the job of a migration."""
         return self._by_migration.get(migration_uuid)
 
+    def all_of_instance(self, instance_uuid: str) -> tuple[Job, ...]:
+        """Return the jobs of an instance, the newest last."""
+        return self._by_instance.get(instance_uuid, ())
+
     def of_instance(self, instance_uuid: str) -> Job | None:
-        """Return the newest job of an instance."""
-        return self._by_instance.get(instance_uuid)
+        """Return the job of an instance that is in hand, or its newest."""
+        jobs = self.all_of_instance(instance_uuid)
+        in_hand = [job for job in jobs if job.phase is not Phase.QUEUED]
+        return next(reversed(in_hand or list(jobs)), None)
+
+    def queued_for(self, dest: str) -> list[Job]:
+        """Return the jobs that are queued for a destination."""
+        return [
+            job
+            for job in list(self._by_migration.values())
+            if job.dest == dest and job.phase is Phase.QUEUED
+        ]
 
     def awaiting_callback(self) -> list[Job]:
         """Return the jobs whose driver returned and did not call back."""

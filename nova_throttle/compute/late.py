@@ -25,6 +25,8 @@ from nova import exception as nova_exception
 from nova import objects
 from oslo_log import log as logging
 
+from nova_throttle.compute import present
+
 LOG = logging.getLogger(__name__)
 
 
@@ -41,6 +43,7 @@ def make_ready(host: str, context: Any, instance: Any) -> bool:
     """
     try:
         found = objects.Instance.get_by_uuid(context, instance.uuid)
+        comes = present.comes_to(context, found, host)
     except Exception:
         # Nova knows best: most likely the message is in time.
         LOG.warning(
@@ -49,7 +52,17 @@ def make_ready(host: str, context: Any, instance: Any) -> bool:
             exc_info=True,
         )
         return True
-    if found.host != host or found.task_state == task_states.MIGRATING:
+    migrates = found.task_state == task_states.MIGRATING
+    if not comes and (migrates or found.host != host):
+        LOG.warning(
+            'That a live migration has arrived here is old news: the server '
+            'is on %s, with the task state %s',
+            found.host,
+            found.task_state,
+            instance=found,
+        )
+        return False
+    if migrates:
         return True
     if found.task_state is not None or found.vm_state not in _RUNS:
         return False

@@ -21,6 +21,7 @@ tried again, across restarts, until it is done.
 from collections.abc import Callable
 from collections.abc import Iterator
 import dataclasses
+import functools
 import threading
 import time
 from typing import Any
@@ -32,9 +33,13 @@ from nova import objects
 from nova import safe_utils
 from oslo_log import log as logging
 
+from nova_throttle.compute import allocations
+from nova_throttle.compute import belongings
 from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import postman
+from nova_throttle.compute import present
 from nova_throttle.compute import record
 from nova_throttle import journal as journal_lib
 
@@ -48,6 +53,8 @@ RETRY_LAST = 600.0
 # A server that is on its destination leaves too, if Nova could not see its
 # migration through.
 COMPLETED = 'completed'
+
+Ask = Callable[[], present.Standing]
 
 # Without the decorators that add a fault at each attempt.
 _rollback = safe_utils.get_wrapped_function(
@@ -72,13 +79,27 @@ class Leaver:
 
     :param manager: the compute manager of the source host.
     :param journal: where a job is kept until it has left.
+    :param phase_of: how far this host has come with a migration.
     """
 
-    def __init__(self, manager: Any, journal: journal_lib.Journal) -> None:
+    def __init__(
+        self,
+        manager: Any,
+        journal: journal_lib.Journal,
+        phase_of: present.PhaseOf,
+    ) -> None:
         self._manager = manager
         self._journal = journal
+        self._phase_of = phase_of
         self._departures: dict[str, _Departure] = {}
         self._lock = threading.Lock()
+        # Each by itself: another host that is silent holds up its own only.
+        self._retries = postman.Postman('cleanup', self._retry)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is tried again now."""
+        return self._retries.idle
 
     def leave(
         self, job: job_lib.Job, status: str, reason: BaseException
@@ -139,34 +160,55 @@ class Leaver:
 
     def _clean_and_forget(self, departure: _Departure) -> bool:
         job = departure.job
-        return _clean(self._manager, job, departure.status) and _succeeds(
-            job, lambda: self._journal.remove(job.migration.uuid)
-        )
+        return _clean(
+            self._manager, job, departure.status, self._phase_of
+        ) and _succeeds(job, lambda: self._journal.remove(job.migration.uuid))
 
     def knows(self, migration_uuid: str) -> bool:
         """Tell whether a job is leaving."""
         return migration_uuid in self._departures
 
-    def retry(self) -> None:
-        """Try again what failed before and is due."""
+    def undoing(self, instance_uuid: str) -> str | None:
+        """Return the migration of a server that is not undone yet, if any."""
         with self._lock:
-            departures = list(self._departures.values())
-        for departure in departures:
-            if time.monotonic() >= departure.due:
-                self._try(departure)
+            jobs = [departure.job for departure in self._departures.values()]
+        for job in jobs:
+            if job.instance.uuid == instance_uuid and job.may_be_prepared:
+                uuid: str = job.migration.uuid
+                return uuid
+        return None
+
+    def retry(self) -> None:
+        """Have tried again what failed before and is due."""
+        with self._lock:
+            due = [
+                uuid
+                for uuid, departure in self._departures.items()
+                if time.monotonic() >= departure.due and not departure.busy
+            ]
+        for uuid in due:
+            self._retries.post(uuid)
+
+    def _retry(self, migration_uuid: str) -> bool:
+        departure = self._departures.get(migration_uuid)
+        return departure is None or self._try(departure)
 
 
-def _clean(manager: Any, job: job_lib.Job, status: str) -> bool:
-    if not _succeeds(job, lambda: _find(job)):
+def _clean(
+    manager: Any, job: job_lib.Job, status: str, phase_of: present.PhaseOf
+) -> bool:
+    def ask() -> present.Standing:
+        return _find(job, phase_of)
+
+    if not _succeeds(job, ask):
         return False
     # All are tried, whatever fails.
     given_back = [
-        _succeeds(job, step) for step in _steps(manager, job, status)
+        _succeeds(job, step) for step in _steps(manager, job, status, ask)
     ]
-    # Last, and only then: until they are settled nobody can ask again, and
-    # so another attempt can't meet a newer migration of the instance.
+    # Last, and only then: until then it can be seen that all is not done.
     return all(given_back) and _succeeds(
-        job, lambda: _settle(manager, job, status)
+        job, lambda: _settle(job, status, ask())
     )
 
 
@@ -186,26 +228,40 @@ def _succeeds(job: job_lib.Job, step: Callable[[], object]) -> bool:
 
 
 def _steps(
-    manager: Any, job: job_lib.Job, status: str
+    manager: Any, job: job_lib.Job, status: str, ask: Ask
 ) -> Iterator[Callable[[], object]]:
-    instance = job.found_instance
-    moved = instance is None or instance.host != manager.host
-    if moved or status == COMPLETED:
-        yield lambda: _drop_allocations(manager, job)
-        if instance is not None and moved:
-            yield lambda: _drop_own_bindings(manager, job)
-    else:
-        if job.may_be_prepared:
-            yield lambda: _roll_back(manager, job, status)
-        yield from _own_steps(manager, job)
+    completed = status == COMPLETED
+    if completed and job.found_instance is not None:
+        yield lambda: allocations.keep(
+            manager, job.context, job.found_instance, job.migration
+        )
+    if completed or not job.standing.is_ours:
+        if job.may_be_prepared and not completed:
+            yield lambda: belongings.undo(manager, job, ask())
+        yield from belongings.steps(
+            manager, job.context, job.migration, job.requested_data, ask
+        )
+        return
+    for step in _own_steps(manager, job, status):
+        yield functools.partial(_while_ours, step, ask)
+
+
+def _while_ours(step: Callable[[], object], ask: Ask) -> None:
+    """Take a step that changes the server, if that may still be done."""
+    standing = ask()
+    if not standing.is_ours:
+        raise standing.reason
+    step()
 
 
 def _own_steps(
-    manager: Any, job: job_lib.Job
+    manager: Any, job: job_lib.Job, status: str
 ) -> Iterator[Callable[[], object]]:
-    """Give back what every accepted request holds."""
+    """Give back what a request holds whose server stays."""
     context = job.context
-    yield lambda: _revert_allocations(manager, job)
+    if job.may_be_prepared:
+        yield lambda: _roll_back(manager, job, status)
+    yield lambda: allocations.revert(manager, job)
     # Deletes the inactive port bindings of the destination.
     yield lambda: manager.network_api.setup_networks_on_host(
         context, job.found_instance, host=job.dest, teardown=True
@@ -214,22 +270,17 @@ def _own_steps(
         yield lambda: _drop_claim(manager, job)
 
 
-def _find(job: job_lib.Job) -> None:
-    """Read the instance again: what came with the request is stale."""
-    try:
-        job.found_instance = objects.Instance.get_by_uuid(
-            job.context,
-            job.instance.uuid,
-            expected_attrs=['migration_context', 'info_cache', 'flavor'],
-        )
-    except nova_exception.InstanceNotFound:
-        job.found_instance = None
+def _find(job: job_lib.Job, phase_of: present.PhaseOf) -> present.Standing:
+    """Read again whose the instance is: what is known is stale."""
+    standing = present.look(job.context, job.migration, phase_of)
+    job.standing = standing.settled()
+    job.found_instance = standing.instance
+    return standing
 
 
 def _roll_back(manager: Any, job: job_lib.Job, status: str) -> None:
     """Undo what the destination prepared."""
-    if job.found_instance.task_state != task_states.MIGRATING:
-        return
+    present.make_migrating(job.found_instance)
     job.migrate_data.migration = job.migration
     _rollback(
         manager,
@@ -241,37 +292,6 @@ def _roll_back(manager: Any, job: job_lib.Job, status: str) -> None:
         source_bdms=job.source_bdms,
     )
     job.called_back = True
-    _find(job)
-
-
-def _revert_allocations(manager: Any, job: job_lib.Job) -> None:
-    found = manager.reportclient.get_allocations_for_consumer(
-        job.context, job.migration.uuid
-    )
-    # None if they were reverted by an attempt before.
-    if found:
-        manager._revert_allocation(
-            job.context, job.found_instance, job.migration
-        )
-
-
-def _drop_allocations(manager: Any, job: job_lib.Job) -> None:
-    """Delete what the migration holds for a server that is not here."""
-    manager.reportclient.delete_allocation_for_instance(
-        job.context,
-        job.migration.uuid,
-        consumer_type='migration',
-        force=False,
-    )
-
-
-def _drop_own_bindings(manager: Any, job: job_lib.Job) -> None:
-    """Delete this host's inactive port bindings of a server elsewhere."""
-    # One that migrates again may be on its way back to this host.
-    if job.found_instance.task_state != task_states.MIGRATING:
-        manager.network_api.setup_networks_on_host(
-            job.context, job.found_instance, host=manager.host, teardown=True
-        )
 
 
 def _has_claim(migrate_data: Any) -> bool:
@@ -293,11 +313,9 @@ def _drop_claim(manager: Any, job: job_lib.Job) -> None:
         )
 
 
-def _settle(manager: Any, job: job_lib.Job, status: str) -> None:
-    instance = job.found_instance
-    stays = instance is not None and instance.host == manager.host
-    if stays and status != COMPLETED:
-        _settle_instance(instance)
+def _settle(job: job_lib.Job, status: str, standing: present.Standing) -> None:
+    if standing.is_ours and status != COMPLETED:
+        _settle_instance(job.found_instance)
     _settle_migration(job, status)
 
 
@@ -320,8 +338,8 @@ def _settle_migration(job: job_lib.Job, status: str) -> None:
     What completed did so whatever the record says.
     """
     try:
-        job.migration = objects.Migration.get_by_id(
-            job.context, job.migration.id
+        job.migration = objects.Migration.get_by_uuid(
+            job.context, job.migration.uuid
         )
     except nova_exception.MigrationNotFound:
         return

@@ -16,7 +16,7 @@ It only translates between Nova and the admission desk. Every public method
 is one of Nova's, so the RPC interface of the service is unchanged.
 """
 
-import contextlib
+import functools
 import sys
 from typing import Any
 
@@ -27,18 +27,32 @@ from oslo_log import log as logging
 from nova_throttle.admission import controller
 from nova_throttle.admission import standstill
 from nova_throttle.compute import abort
+from nova_throttle.compute import allocations
+from nova_throttle.compute import arrival
 from nova_throttle.compute import arrivals
-from nova_throttle.compute import chores
 from nova_throttle.compute import compat
 from nova_throttle.compute import desk
+from nova_throttle.compute import housekeeping
 from nova_throttle.compute import late
+from nova_throttle.compute import present
 from nova_throttle.compute import recovery
+from nova_throttle.compute import sight
 from nova_throttle.compute import spill
+from nova_throttle import conf as throttle_conf
+from nova_throttle import endpoint
 from nova_throttle import exception
-from nova_throttle import rpcapi
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
+
+Verdict = arrival.Verdict
+
+
+# The option that is the limit of a gate, and its group.
+_LIMITS: dict[str, tuple[str, str | None]] = {
+    desk.SOURCE: ('max_concurrent_live_migrations', None),
+    desk.DESTINATION: ('max_incoming_live_migrations', 'nova_throttle'),
+}
 
 
 @compat.hooked
@@ -50,9 +64,15 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self._desk = desk.Desk(self)
         self._recovery = recovery.Recovery(self._desk)
         self._arrivals = arrivals.Arrivals(self, self._desk.peers)
-        self._chores = chores.Chores(self._look)
+        self._housekeeping = housekeeping.Housekeeping(
+            self._desk, self._recovery, self._arrivals
+        )
         self.additional_endpoints.append(
-            rpcapi.ThrottleEndpoint(self, self._desk.peers)
+            endpoint.ThrottleEndpoint(
+                self,
+                self._desk.peers,
+                functools.partial(sight.of_server, self),
+            )
         )
         # Here, in the main thread, it ends the process in either mode.
         self._open_journal()
@@ -81,7 +101,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         super().post_start_hook()
         self._recovery.open_if_nothing_is_left()
         self._desk.clerk.start()
-        self._chores.start(CONF.nova_throttle.housekeeping_interval)
+        self._housekeeping.start(CONF.nova_throttle.housekeeping_interval)
 
     def _reset_live_migration(self, context: Any, instance: Any) -> None:
         if not self._recovery.will_deal_with(instance.uuid):
@@ -90,10 +110,12 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     def reset(self) -> None:
         """Take up a configuration that was reloaded."""
         super().reset()
-        self.throttle.resize(desk.SOURCE, CONF.max_concurrent_live_migrations)
-        self.throttle.resize(
-            desk.DESTINATION, CONF.nova_throttle.max_incoming_live_migrations
-        )
+        for gate, (name, group) in _LIMITS.items():
+            try:
+                limit = throttle_conf.read(CONF, name, group)
+                self.throttle.resize(gate, limit)
+            except exception.InvalidOption as error:
+                LOG.error('%s; gate %s keeps its limit', error, gate)
 
     def _before_stop(self) -> None:
         """Start nothing from now on."""
@@ -101,7 +123,8 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def cleanup_host(self) -> None:
         """End."""
-        self._chores.stop()
+        self._housekeeping.stop()
+        self._desk.deferral.stop()
         super().cleanup_host()
         self._desk.clerk.stop()
 
@@ -109,26 +132,6 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         """Leave the queue as it is: it goes on after the restart."""
         self._desk.take_tickets_back()
         super()._cleanup_live_migrations_in_pool()
-
-    def _look(self, context: Any) -> bool:
-        """Find what events may have missed.
-
-        :returns: whether there is something to try again soon.
-        """
-        try:
-            self._arrivals.look(context)
-        except Exception:
-            # What goes out does not depend on what comes in.
-            LOG.exception('Can not look at what comes to this host')
-        self._recovery.carry_on()
-        self._desk.peers.look(context)
-        self._desk.leaver.retry()
-        self._desk.find_lost_owners(context)
-        self._desk.journal.sync()
-        # Without a journal that was read, nobody knows what is left over.
-        if self._desk.journal.durable:
-            self._recovery.find_leftovers(context)
-        return self._desk.peers.incoming.counts
 
     # A live migration that comes to this host
 
@@ -172,7 +175,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
                 context, instance, block_migration
             )
         finally:
-            self._desk.peers.incoming.landed(instance.uuid)
+            self._arrivals.end(instance.uuid)
 
     def rollback_live_migration_at_destination(
         self,
@@ -182,12 +185,20 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         migrate_data: Any,
     ) -> Any:
         """Undo here what was prepared."""
+        if not present.may_undo(
+            context, self.host, instance.uuid, migrate_data
+        ):
+            LOG.warning(
+                'A rollback came late: the server is here, or on its way',
+                instance=instance,
+            )
+            return None
         try:
             return super().rollback_live_migration_at_destination(
                 context, instance, destroy_disks, migrate_data
             )
         finally:
-            self._desk.peers.incoming.landed(instance.uuid)
+            self._arrivals.end(instance.uuid)
 
     # A live migration that leaves this host
 
@@ -255,36 +266,100 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             self._desk.drive(job)
 
     def _post_live_migration(
-        self, ctxt: Any, instance: Any, *args: Any, **kwargs: Any
+        self,
+        ctxt: Any,
+        instance: Any,
+        dest: str,
+        block_migration: Any = False,
+        migrate_data: Any = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
-        result = super()._post_live_migration(ctxt, instance, *args, **kwargs)
-        self._desk.check_arrival(instance.uuid)
+        result = super()._post_live_migration(
+            ctxt,
+            instance,
+            dest,
+            block_migration,
+            migrate_data,
+            *args,
+            **kwargs,
+        )
+        self._desk.ending.check_arrival(instance, migrate_data)
         return result
 
     def _post_live_migration_update_host(
-        self, ctxt: Any, instance: Any, *args: Any, **kwargs: Any
+        self,
+        ctxt: Any,
+        instance: Any,
+        dest: str,
+        block_migration: Any = False,
+        migrate_data: Any = None,
+        source_bdms: Any = None,
     ) -> Any:
-        with self._callback(instance):
-            try:
-                return super()._post_live_migration_update_host(
-                    ctxt, instance, *args, **kwargs
-                )
-            except Exception as error:
-                job = self._desk.jobs.of_instance(instance.uuid)
-                if job is None or not self._desk.arrive(job, error):
-                    raise
+        return self._desk.ending.end(
+            self._desk.ending.job_of(instance, migrate_data),
+            Verdict.ARRIVED,
+            functools.partial(
+                super()._post_live_migration_update_host,
+                ctxt,
+                instance,
+                dest,
+                block_migration,
+                migrate_data,
+                source_bdms=source_bdms,
+            ),
+            functools.partial(
+                super()._rollback_live_migration,
+                ctxt,
+                instance,
+                dest,
+                migrate_data,
+                source_bdms=source_bdms,
+            ),
+        )
 
     def _rollback_live_migration(
-        self, context: Any, instance: Any, *args: Any, **kwargs: Any
+        self,
+        context: Any,
+        instance: Any,
+        dest: str,
+        migrate_data: Any = None,
+        migration_status: str = 'failed',
+        source_bdms: Any = None,
+        **kwargs: Any,
     ) -> Any:
-        with self._callback(instance):
-            return super()._rollback_live_migration(
-                context, instance, *args, **kwargs
-            )
+        job = self._desk.ending.job_of(instance, migrate_data)
+        return self._desk.ending.end(
+            job,
+            Verdict.STAYED,
+            functools.partial(
+                super()._post_live_migration_update_host,
+                context,
+                instance,
+                dest,
+                None if job is None else job.block_migration,
+                migrate_data,
+                source_bdms=source_bdms,
+            ),
+            functools.partial(
+                super()._rollback_live_migration,
+                context,
+                instance,
+                dest,
+                migrate_data,
+                migration_status,
+                source_bdms=source_bdms,
+                **kwargs,
+            ),
+            migration_status,
+        )
 
-    def _callback(self, instance: Any) -> Any:
-        job = self._desk.jobs.of_instance(instance.uuid)
-        return contextlib.nullcontext() if job is None else job.callback()
+    def _delete_allocation_after_move(
+        self, context: Any, instance: Any, migration: Any
+    ) -> None:
+        if migration.is_live_migration:
+            allocations.keep(self, context, instance, migration)
+        super()._delete_allocation_after_move(context, instance, migration)
 
     @nova_manager.wrap_exception()
     @nova_manager.wrap_instance_event(prefix='compute')
@@ -293,20 +368,4 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self, context: Any, instance: Any, migration_id: int
     ) -> None:
         """Abort a live migration that is queued, prepares or runs."""
-        job = self._desk.jobs.of_instance(instance.uuid)
-        if job is None or job.migration.id != migration_id:
-            abort.by_nova(self, context, instance, migration_id)
-        elif job.request.ticket.cancel():
-            with abort.notified(self, job):
-                self._desk.leave(
-                    job,
-                    'cancelled',
-                    exception.MigrationAborted(instance_uuid=instance.uuid),
-                )
-        elif job.request_abort():
-            # What prepares rolls back when it finds its entry gone, or at
-            # the last step before the driver.
-            abort.notify_start(self, job)
-            self._waiting_live_migrations.pop(instance.uuid, None)
-        else:
-            abort.by_nova(self, context, instance, migration_id)
+        abort.abort(self, self._desk, context, instance, migration_id)

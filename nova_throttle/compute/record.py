@@ -54,7 +54,7 @@ def entry_of(job: job_lib.Job, phase: str, **values: Any) -> Any:
     unkept = set(job.unkept)
     return entry_lib.JournalEntry(
         migration_uuid=job.migration.uuid,
-        migration_id=job.migration.id,
+        migration_id=job.request.arrival,
         instance_uuid=job.instance.uuid,
         dest=job.dest,
         block_migration=job.block_migration,

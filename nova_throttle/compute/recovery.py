@@ -17,24 +17,27 @@ is tried again until it is done. What was in progress keeps its slots until
 it is known to be over.
 """
 
+import contextlib
 import threading
 from typing import Any
 
 from nova.compute import manager as nova_manager
 from nova.compute import task_states
 import nova.conf
-from nova import exception as nova_exception
 from nova import objects
 from oslo_log import log as logging
 
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import standstill
+from nova_throttle.compute import arrival
 from nova_throttle.compute import compat
 from nova_throttle.compute import credentials
 from nova_throttle.compute import desk as desk_lib
 from nova_throttle.compute import event
 from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import postman
 from nova_throttle.compute import record
+from nova_throttle.compute import stored
 from nova_throttle.compute import unprepare
 from nova_throttle import exception
 
@@ -45,17 +48,6 @@ Standstill = standstill.Standstill
 
 # What a migration is that somebody will begin, or has begun to prepare.
 _LEFT_OVER = ('queued', 'preparing')
-
-_ATTRIBUTES = [
-    'flavor',
-    'info_cache',
-    'metadata',
-    'migration_context',
-    'numa_topology',
-    'pci_devices',
-    'pci_requests',
-    'system_metadata',
-]
 
 
 class Recovery:
@@ -70,6 +62,9 @@ class Recovery:
         self._entries: list[Any] = []
         # Two that carry on would each deal with the same entry.
         self._carrying = threading.Lock()
+        # Each by itself: one whose hypervisor hangs holds its own slot only.
+        self._interrupted = postman.Postman('interrupted', self._resume_one)
+        desk.recover = self.recover
 
     def begin(self) -> None:
         """Take what was in progress as owners, before anything starts."""
@@ -86,6 +81,7 @@ class Recovery:
         for entry in self._entries:
             if entry.phase in ('preparing', 'running'):
                 self._desk.throttle.adopt(_request(entry))
+                self._desk.succession.begin(entry)
 
     def open_if_nothing_is_left(self) -> None:
         """Let requests start at once where there is no queue to restore."""
@@ -97,7 +93,7 @@ class Recovery:
         return any(e.instance_uuid == instance_uuid for e in self._entries)
 
     def carry_on(self) -> None:
-        """Restore the queue, then deal with what was interrupted.
+        """Restore the queue, then have dealt with what was interrupted.
 
         What fails is tried again when this is called again.
         """
@@ -108,22 +104,40 @@ class Recovery:
                 self._try(self._restore, entry)
             # Also if one failed: it must not keep the others waiting.
             self._desk.throttle.resume(Standstill.STARTING)
-            for entry in reversed(self._entries[:]):
-                if entry.phase != 'queued':
-                    self._try(self._resume, entry)
+        for entry in reversed(self._entries[:]):
+            if entry.phase != 'queued':
+                self._interrupted.post(entry.migration_uuid)
+
+    def recover(self, migration_uuid: str) -> None:
+        """Deal with one of this service as if it had been restarted."""
+        entry = self._desk.journal.get(migration_uuid)
+        if entry is not None:
+            self._desk.succession.begin(entry)
+            self._entries.append(entry)
+            self._interrupted.post(migration_uuid)
+
+    def _resume_one(self, migration_uuid: str) -> bool:
+        for entry in self._entries[:]:
+            if entry.migration_uuid == migration_uuid:
+                return self._try(self._resume, entry)
+        return True
 
     def _try(self, deal: Any, entry: Any) -> bool:
         try:
             deal(entry)
-        except Exception:
+        except Exception as error:
             LOG.warning(
-                'Live migration %s of before the restart can not be dealt '
-                'with now and will be tried again',
-                entry.migration_uuid,
-                exc_info=True,
+                'Live migration %(uuid)s of before the restart cannot be '
+                'dealt with now and will be tried again: %(error)s',
+                {'uuid': entry.migration_uuid, 'error': error},
+                instance_uuid=entry.instance_uuid,
+                exc_info=not isinstance(error, exception.ThrottleError),
             )
             return False
-        self._entries.remove(entry)
+        # It is out already if the manager was started again meanwhile.
+        with contextlib.suppress(ValueError):
+            self._entries.remove(entry)
+        self._desk.succession.end(entry)
         return True
 
     def _job(self, entry: Any) -> job_lib.Job:
@@ -132,9 +146,9 @@ class Recovery:
         job = self._desk.make_job(
             context,
             entry.dest,
-            _instance(context, entry.instance_uuid),
+            stored.instance(context, entry.instance_uuid),
             entry.block_migration,
-            _migration(context, entry),
+            stored.migration(context, self._manager.host, entry),
             None,
             priority=entry.priority,
         )
@@ -147,8 +161,18 @@ class Recovery:
     def _restore(self, entry: Any) -> None:
         """Put what was queued back into the queue, or take it out."""
         job = self._job(entry)
+        newer = self._desk.jobs.of_instance(entry.instance_uuid)
         if CONF.nova_throttle.on_restart == 'cancel':
             self._desk.leave(job, 'cancelled', exception.CancelledByRestart())
+        elif newer is not None:
+            self._desk.leave(
+                job,
+                'cancelled',
+                exception.Superseded(
+                    instance_uuid=entry.instance_uuid,
+                    migration_uuid=newer.migration.uuid,
+                ),
+            )
         elif job.migration.status in compat.FINAL_STATUSES:
             self._desk.leave(
                 job,
@@ -181,6 +205,12 @@ class Recovery:
         if entry.phase == 'leaving':
             # A failure is the leaver's to try again, from now on.
             self._desk.leaver.attempt(job, entry.status)
+            return
+        standing = self._desk.succession.standing(job)
+        if entry.phase == 'running' and standing.has_arrived(job.dest):
+            self._complete(job)
+        elif not standing.is_ours:
+            self._end(job, 'error', standing.reason)
         elif entry.phase == 'preparing':
             self._resume_preparing(entry, job)
         else:
@@ -211,14 +241,16 @@ class Recovery:
 
     def _resume_running(self, job: job_lib.Job) -> None:
         """Look at the hypervisor first: it goes on without nova-compute."""
-        if 'host' in job.instance and job.instance.host == job.dest:
-            self._complete(job)
-            return
         end = getattr(self._manager.driver, 'end_live_migration', None)
         if end is None:
             self._leave_to_nova(job)
-        elif end(job.instance) == 'completed':
-            self._desk.complete(job)
+            return
+        end(job.instance)
+        verdict = arrival.find(
+            self._manager, job.context, job.instance, job.dest
+        )
+        if verdict is arrival.Verdict.ARRIVED:
+            self._desk.ending.complete_unseen(job)
             self._complete(job)
         else:
             self._end(job, 'error', exception.Interrupted(phase='ran'))
@@ -248,6 +280,9 @@ class Recovery:
 
     def find_leftovers(self, context: Any) -> None:
         """Take out what is in the database and in no journal."""
+        if not self._desk.journal.durable:
+            # Of one that was not read, nobody knows what it has.
+            return
         found = objects.MigrationList.get_by_filters(
             context,
             {
@@ -260,7 +295,8 @@ class Recovery:
             if self._is_unknown(migration):
                 # Read again: it may have ended since the list was made.
                 self._repair(
-                    context, objects.Migration.get_by_id(context, migration.id)
+                    context,
+                    objects.Migration.get_by_uuid(context, migration.uuid),
                 )
 
     def _is_unknown(self, migration: Any) -> bool:
@@ -287,7 +323,7 @@ class Recovery:
         job = self._desk.make_job(
             context,
             migration.dest_compute,
-            _instance(context, migration.instance_uuid),
+            stored.instance(context, migration.instance_uuid),
             None,
             migration,
             None,
@@ -303,26 +339,3 @@ def _request(entry: Any) -> request_lib.Request:
         entry.dest,
         entry.priority,
     )
-
-
-def _instance(context: Any, uuid: str) -> Any:
-    try:
-        return objects.Instance.get_by_uuid(
-            context, uuid, expected_attrs=_ATTRIBUTES
-        )
-    except nova_exception.InstanceNotFound:
-        return objects.Instance(context, uuid=uuid)
-
-
-def _migration(context: Any, entry: Any) -> Any:
-    try:
-        return objects.Migration.get_by_id(context, entry.migration_id)
-    except nova_exception.MigrationNotFound:
-        return objects.Migration(
-            context,
-            id=entry.migration_id,
-            uuid=entry.migration_uuid,
-            instance_uuid=entry.instance_uuid,
-            dest_compute=entry.dest,
-            status='error',
-        )

@@ -55,6 +55,7 @@ def _seams(owner: str, **names: str) -> tuple[Seam, ...]:
 
 MANAGER = 'nova.compute.manager:ComputeManager'
 DRIVER = 'nova.virt.libvirt.driver:LibvirtDriver'
+HOST = 'nova.virt.libvirt.host:Host'
 
 OVERRIDDEN = (
     Seam(f'{MANAGER}.init_host', ('self', 'self service_ref')),
@@ -80,13 +81,14 @@ OVERRIDDEN = (
         rollback_live_migration_at_destination='self context instance '
         'destroy_disks migrate_data',
         _cleanup_live_migrations_in_pool='self',
+        _delete_allocation_after_move='self context instance migration',
         _do_pre_live_migration_from_source='self context dest instance '
         'block_migration migration migrate_data source_bdms',
-        # The overrides of these three hand on whatever comes.
+        # The overrides of the first and the last hand on whatever comes.
         _post_live_migration='self ctxt instance dest block_migration '
         'migrate_data source_bdms ...',
         _post_live_migration_update_host='self ctxt instance dest '
-        'block_migration migrate_data source_bdms ...',
+        'block_migration migrate_data source_bdms',
         _rollback_live_migration='self context instance dest migrate_data '
         'migration_status source_bdms ...',
         _reset_live_migration='self context instance',
@@ -97,6 +99,7 @@ OVERRIDDEN = (
         live_migration='self context instance dest post_method '
         'recover_method block_migration migrate_data',
         live_migration_abort='self instance',
+        rollback_live_migration_at_source='self context instance migrate_data',
         _live_migration_operation='self context instance dest '
         'block_migration migrate_data guest device_names ...',
     ),
@@ -119,6 +122,11 @@ CALLED = (
     Seam(
         f'{MANAGER}._record_task_end',
         ('self key future failed ...',),
+        optional=True,
+    ),
+    Seam(
+        f'{MANAGER}._end_pending_dest_live_migration_task',
+        ('self instance_uuid ...',),
         optional=True,
     ),
     Seam(
@@ -166,27 +174,43 @@ CALLED = (
         'nova.compute.rpcapi:ComputeAPI',
         _ver='self ctxt old ...',
         drop_move_claim_at_destination='self ctxt instance host ...',
+        get_instance_diagnostics='self ctxt instance ...',
+        rollback_live_migration_at_destination='self ctxt instance host '
+        'destroy_disks migrate_data ...',
     ),
     *_seams(
         'nova.network.neutron:API',
         bind_ports_to_host='self context instance host vnic_types '
         'port_profiles ...',
+        delete_port_binding='self context port_id host ...',
+        list_ports='self context **search_opts',
         setup_networks_on_host='self context instance host teardown ...',
+        show_port='self context port_id ...',
     ),
     *_seams(
         'nova.scheduler.client.report:SchedulerReportClient',
         delete_allocation_for_instance='self context uuid consumer_type '
         'force ...',
-        get_allocations_for_consumer='self context consumer ...',
+        get_allocs_for_consumer='self context consumer ...',
+        move_allocations='self context source_consumer_uuid '
+        'target_consumer_uuid ...',
+        put_allocations='self context consumer_uuid payload ...',
+        remove_provider_tree_from_instance_allocation='self context '
+        'consumer_uuid root_rp_uuid ...',
     ),
     *_seams(
-        'nova.virt.libvirt.host:Host',
+        'nova.scheduler.utils', resources_from_flavor='instance flavor ...'
+    ),
+    *_seams(DRIVER, get_info='self instance ...'),
+    *_seams(
+        HOST,
+        _close_callback='self conn reason opaque',
         get_guest='self instance ...',
     ),
     *_seams(
         'nova.virt.libvirt.guest:Guest',
         get_job_info='self ...',
-        is_active='self ...',
+        has_persistent_configuration='self ...',
     ),
     *_seams(
         'nova.conductor.tasks.live_migrate:LiveMigrationTask',
@@ -219,6 +243,7 @@ ATTRIBUTES = {
         'volume_api',
     ),
     DRIVER: ('_host',),
+    HOST: ('_wrapped_conn', '_wrapped_conn_lock'),
 }
 
 

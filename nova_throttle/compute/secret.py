@@ -19,6 +19,8 @@ request leaves.
 
 from typing import Any
 
+from nova import exception as nova_exception
+
 from nova_throttle.compute import job as job_lib
 from nova_throttle import exception
 
@@ -30,6 +32,7 @@ def read_again(manager: Any, job: job_lib.Job) -> None:
     """Complete the migrate_data of a job with what was not kept of it.
 
     :raises LostInRestart: if that is not possible.
+    :raises HypervisorUnavailable: if it is not possible now.
     """
     reason: object = 'it is not known where it came from'
     try:
@@ -37,6 +40,8 @@ def read_again(manager: Any, job: job_lib.Job) -> None:
             manager.driver._add_vtpm_secret_to_live_migrate_data(
                 job.instance, job.migrate_data
             )
+    except nova_exception.HypervisorUnavailable:
+        raise  # it may be read later
     except Exception as error:
         reason = error
     lacking = [name for name in job.unkept if not _has(job, name)]

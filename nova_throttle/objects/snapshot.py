@@ -26,6 +26,8 @@ from nova_throttle.objects import mirror
 
 # Of a Wait of version 1.1: an older reader refuses what it can't name.
 _NEW_REASONS = (core.WaitReason.ASKING.value, core.WaitReason.SILENT.value)
+# And of 1.3.
+_FAULTS = (core.WaitReason.DOWN.value, core.WaitReason.FAILED.value)
 
 
 @base.ThrottleVersionedObjectRegistry.register
@@ -63,7 +65,8 @@ class Wait(mirror.Mirror[core.Wait]):
     # Version 1.0: Initial version
     # Version 1.1: Added host and place, and the reasons of a destination
     # Version 1.2: Added the reason of a pause; place is called position
-    VERSION = '1.2'
+    # Version 1.3: Added the reasons of a fault that may pass
+    VERSION = '1.3'
     CORE = core.Wait
     SHAPES = {
         'reason': mirror.word(core.WaitReason),
@@ -86,6 +89,9 @@ class Wait(mirror.Mirror[core.Wait]):
     ) -> None:
         """Make the plain data of an older version."""
         super().obj_make_compatible(primitive, target_version)
+        fault = primitive.get('reason') in _FAULTS
+        if fault and base.is_before(target_version, '1.3'):
+            primitive['reason'] = core.WaitReason.STARTING.value
         if base.is_before(target_version, '1.2'):
             primitive['place'] = primitive.pop('position', 0)
         if base.is_before(target_version, '1.1'):

@@ -26,6 +26,7 @@ from labkit.scenarios import crash
 from labkit.scenarios import destination
 from labkit.scenarios import drain
 from labkit.scenarios import limit
+from labkit.scenarios import power
 from labkit.scenarios import queue
 from labkit.scenarios import rolling
 from labkit.scenarios import stop
@@ -42,5 +43,6 @@ ALL: dict[str, Callable[[Stage], Iterator[Case]]] = {
     'abort': abort.run,
     'limit': limit.run,
     'bus': bus.run,
+    'power': power.run,
     'rolling': rolling.run,
 }

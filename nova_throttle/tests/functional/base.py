@@ -237,11 +237,26 @@ class ThrottleTestCase(
     def settle(self):
         """Wait until no host has anything to tell another."""
         for compute in self.computes.values():
-            desk = compute.manager._desk
+            manager = compute.manager
+            desk = manager._desk
+            talks = (desk.peers, desk.reasons, manager._arrivals)
             self.wait_for(
-                lambda d=desk: d.peers.idle and d.reasons.idle,
-                lambda d=desk: f'{d.manager.host} still talks',
+                lambda t=talks: all(each.idle for each in t),
+                lambda m=manager: f'{m.host} still talks',
             )
+
+    def look(self, host='src'):
+        """Have a host do what it does every housekeeping_interval."""
+        for task in self.computes[host].manager._housekeeping.tasks:
+            task.run()
+
+    def retry(self):
+        """Have the source try again at once what failed as requests left."""
+        leaver = self.src.manager._desk.leaver
+        for departure in list(leaver._departures.values()):
+            departure.due = 0
+        leaver.retry()
+        self.wait_for(lambda: leaver.idle)
 
     @property
     def throttle(self):

@@ -154,6 +154,52 @@ class ActivationTestCase(testtools.TestCase):
         child = self.start(ENABLED + 'allow_untested_nova = 7\n')
         self.assert_stops(child, '[nova_throttle] allow_untested_nova', '7')
 
+    def test_options_without_a_value(self):
+        """oslo.config takes an empty number for none."""
+        ours = (
+            'max_incoming_live_migrations',
+            'housekeeping_interval',
+            'journal_dir',
+            'on_restart',
+        )
+        for name in ours:
+            child = self.start(ENABLED + f'{name} =\n')
+            self.assert_stops(child, f'[nova_throttle] {name}')
+            self.start_anew()
+        child = self.start(
+            '[DEFAULT]\nmax_concurrent_live_migrations =\n' + ENABLED
+        )
+        own = self.backend == 'eventlet'
+        self.assert_stops(child, 'max_concurrent_live_migrations', own=own)
+
+    def start_anew(self):
+        (self.path / 'nova-compute.log').unlink()
+
+    def test_what_is_meant_for_us_and_has_no_effect_is_said(self):
+        for options, words in (
+            ('[nova-throttle]\nenabled = true\n', '[nova-throttle]'),
+            ('[nova_throtle]\nenabled = true\n', '[nova_throtle]'),
+            ('[DEFAULT]\nenabled = true\n', '[DEFAULT] enabled'),
+            (
+                '[libvirt]\nmax_incoming_live_migrations = 3\n',
+                '[libvirt] max_incoming_live_migrations',
+            ),
+            (
+                '[nova_throttle]\nenable = true\n',
+                '[nova_throttle] enable has no effect: perhaps enabled',
+            ),
+        ):
+            self.assert_starts(self.start(options), PLAIN)
+            (line,) = self.lines('has no effect')
+            self.assertIn('WARNING', line)
+            self.assertIn(words, line)
+            self.start_anew()
+
+    def test_what_others_call_as_we_do_is_not_said(self):
+        options = '[vnc]\nenabled = false\n[my_plugin]\nenabled = true\n'
+        self.assert_starts(self.start(ENABLED + options), OURS)
+        self.assertEqual([], self.lines('has no effect'))
+
     def test_negative_limit(self):
         options = '[DEFAULT]\nmax_concurrent_live_migrations = -1\n'
         child = self.start(ENABLED + options)

@@ -19,6 +19,7 @@ from futurist import _thread as futurist_thread
 import greenlet
 from nova import context as nova_context
 from nova import objects
+from oslo_utils import uuidutils
 
 from nova_throttle import exception
 from nova_throttle.tests.functional import base
@@ -160,8 +161,11 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
         return native + green
 
     def _another_request(self, args):
-        """Return the arguments of a request with a migration of its own."""
+        """Return the arguments of a request for another server."""
         context, dest, instance, block_migration, migration, data = args
+        instance = instance.obj_clone()
+        instance.uuid = uuidutils.generate_uuid()
+        instance.obj_reset_changes(['uuid'])
         fields = (
             'source_compute',
             'source_node',

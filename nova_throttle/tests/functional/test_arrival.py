@@ -16,7 +16,6 @@ libvirt needs no nova-compute at the destination. When it has moved the guest,
 the source's nova-compute asks the destination's to do the rest, and waits.
 """
 
-from nova import context as nova_context
 import oslo_messaging
 from oslo_messaging.rpc import client as rpc_client
 
@@ -59,12 +58,6 @@ class ArrivalTestCase(test_recovery.RestartTestCase):
             raise RuntimeError('down')
 
         setattr(target, name, fail)
-
-    def retry(self):
-        leaver = self.src.manager._desk.leaver
-        for departure in leaver._departures.values():
-            departure.due = 0
-        leaver.retry()
 
     def assert_given_back(self):
         """Check that nothing is held for the server but where it is."""
@@ -124,7 +117,7 @@ class SilentDestinationTestCase(ArrivalTestCase):
     def test_what_can_not_be_given_back_is_tried_again(self):
         self.break_rest(self.silence)
         for target, name in (
-            (self.src.manager.network_api, 'setup_networks_on_host'),
+            (self.src.manager.network_api, 'delete_port_binding'),
             (self.src.manager.reportclient, 'delete_allocation_for_instance'),
         ):
             self.fail_once(target, name)
@@ -141,7 +134,7 @@ class SilentDestinationTestCase(ArrivalTestCase):
 
     def test_and_across_a_restart(self):
         self.break_rest(self.silence)
-        self.fail_once(self.src.manager.network_api, 'setup_networks_on_host')
+        self.fail_once(self.src.manager.network_api, 'delete_port_binding')
         self.migrate(self.server)
         self.wait_first_attempt()
         self.kill_and_start()
@@ -163,7 +156,7 @@ class SilentDestinationTestCase(ArrivalTestCase):
         self.assert_moved(self.server)
 
     def is_completed_at_next_look(self):
-        self.src.manager._look(nova_context.get_admin_context())
+        self.look()
         return self.status(self.server) == 'completed'
 
 

@@ -44,10 +44,6 @@ class DestinationTestCase(test_recovery.RestartTestCase):
     def uuids(self, *servers):
         return tuple(self.migration(server).uuid for server in servers)
 
-    def look(self, host):
-        """Have a host do what it does every housekeeping_interval."""
-        self.computes[host].manager._look(ADMIN)
-
     def boot_two(self):
         """Boot one server on each source, held once it migrates."""
         (a,), (b,) = self.boot(1), self.boot(1, host='src2')
@@ -378,7 +374,7 @@ class OldPeerTestCase(DestinationTestCase):
     def setUp(self):
         self.useFixture(
             fixtures.MonkeyPatch(
-                'nova_throttle.rpcapi.ThrottleEndpoint.target',
+                'nova_throttle.endpoint.ThrottleEndpoint.target',
                 messaging.Target(namespace=rpcapi.NAMESPACE, version='1.0'),
             )
         )

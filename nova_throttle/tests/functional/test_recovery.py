@@ -16,7 +16,10 @@ import threading
 
 from nova.cmd import manage
 from nova import context as nova_context
+from nova.db.main import api as main_db_api
+from nova.db.main import models
 from nova import objects
+from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_throttle.admission import standstill
 from nova_throttle import exception
@@ -55,7 +58,7 @@ class RestartTestCase(base.ThrottleTestCase):
                     thread.is_killed = True
         desk.journal.put = lambda entry: None
         desk.journal.remove = lambda uuid: None
-        dead.manager._chores.stop()
+        dead.manager._housekeeping.stop(0)
         desk.clerk.stop()
         self.guests.orphans |= self.guests.running
         servers = (dead.rpcserver, vars(dead).get('rpcserver_alt'))
@@ -246,7 +249,7 @@ class CrashTestCase(RestartTestCase):
         self.assertEqual([a['id']], self.guests.started)
         self.guests.release(a)
         self.wait_for(lambda: a['id'] not in self.guests.running)
-        self.src.manager._look(nova_context.get_admin_context())
+        self.look()
         self.assert_moved(a)
         self.guests.release_all()
         self.assert_moved(b)
@@ -283,6 +286,63 @@ def _kill_while_preparing(test):
     test.assertTrue(reached.wait(base.PATIENCE))
     test.wait_status(test.a, 'preparing')
     test.kill()
+
+
+class ReusedIdTestCase(RestartTestCase):
+    """A record was purged, and its number given to another migration.
+
+    SQLite does so, and InnoDB before MySQL 8.0 after a restart.
+    """
+
+    def give_id_to_another(self, server):
+        """Let the record be one of another server."""
+        (other,) = self.boot(1)
+        record = self.migration(server)
+        context = nova_context.get_admin_context()
+        with nova_context.target_cell(context, self.cell) as cell_context:
+            database = main_db_api.get_context_manager(cell_context)
+            with database.writer.using(cell_context):
+                cell_context.session.query(models.Migration).filter_by(
+                    id=record.id
+                ).update(
+                    {
+                        'uuid': uuids.another,
+                        'instance_uuid': other['id'],
+                        'status': 'running',
+                    }
+                )
+        return record.id
+
+    def assert_left_alone(self, migration_id):
+        context = nova_context.get_admin_context()
+        with nova_context.target_cell(context, self.cell) as cell_context:
+            found = objects.Migration.get_by_id(cell_context, migration_id)
+        self.assertEqual(
+            (uuids.another, 'running'), (found.uuid, found.status)
+        )
+
+    def assert_gone(self, server, uuid):
+        self.wait_for(lambda: self.src.manager._desk.journal.get(uuid) is None)
+        self.assert_on(server, 'src')
+        self.assertEqual(['src'], self.allocations(server['id']))
+
+    def test_the_other_one_of_a_queued_one_is_left_alone(self):
+        a, b, _ = self.queue_three()
+        uuid = self.migration(b).uuid
+        number = self.give_id_to_another(b)
+        self.kill()
+        self.start_again()
+        self.assert_gone(b, uuid)
+        self.assert_left_alone(number)
+
+    def test_the_other_one_of_a_running_one_is_left_alone(self):
+        a, _, _ = self.queue_three()
+        uuid = self.migration(a).uuid
+        number = self.give_id_to_another(a)
+        self.kill()
+        self.start_again()
+        self.assert_gone(a, uuid)
+        self.assert_left_alone(number)
 
 
 class LeftoverTestCase(RestartTestCase):
@@ -399,12 +459,6 @@ class StaleRequestTestCase(QueuedTestCase):
 class CleanUpRetryTestCase(QueuedTestCase):
     """Another service is down while a request leaves."""
 
-    def retry(self):
-        leaver = self.src.manager._desk.leaver
-        for departure in leaver._departures.values():
-            departure.due = 0
-        leaver.retry()
-
     def assert_retried(self, target, name):
         original = getattr(target, name)
 
@@ -428,7 +482,7 @@ class CleanUpRetryTestCase(QueuedTestCase):
 
     def test_placement(self):
         self.assert_retried(
-            self.src.manager.reportclient, 'get_allocations_for_consumer'
+            self.src.manager.reportclient, 'get_allocs_for_consumer'
         )
 
     def test_network(self):

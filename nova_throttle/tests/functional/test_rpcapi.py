@@ -14,8 +14,10 @@
 
 import fixtures
 from nova import context
+import oslo_messaging as messaging
 from oslo_messaging._drivers import common
 from oslo_messaging._drivers import impl_fake
+from oslo_messaging import transport
 
 from nova_throttle import exception
 from nova_throttle import overrides
@@ -184,6 +186,23 @@ class StrangersTestCase(base.ThrottleTestCase):
             exception.HostSilent, self.ask, 'nowhere', 0.1
         )
         self.assertEqual(('nowhere', 0.1), (error.host, error.timeout))
+
+    def test_a_bus_that_is_away_is_not_waited_for(self):
+        """Unless told otherwise, the library tries for ever to send."""
+        retries = []
+        original = transport.Transport._send
+
+        def send(this, target, *args, **kwargs):
+            if target.namespace != rpcapi.NAMESPACE:
+                return original(this, target, *args, **kwargs)
+            retries.append(kwargs.get('retry'))
+            raise messaging.MessageDeliveryFailure('no bus')
+
+        self.patch(transport.Transport, '_send', send)
+        self.assertRaises(exception.HostFailed, self.ask, 'src', 1)
+        line = rpcapi._Line('src', '2.0')
+        self.assertRaises(exception.HostFailed, line.cast, self.ctxt, 'tell')
+        self.assertEqual([rpcapi.SEND_RETRIES] * 2, retries)
 
     def test_nobody_there_for_as_long_as_nova_waits(self):
         self.flags(rpc_response_timeout=1)

@@ -16,7 +16,6 @@ from concurrent import futures
 import inspect
 
 import fixtures
-from nova import context as nova_context
 from oslo_utils import uuidutils
 
 from nova_throttle.admission import standstill
@@ -150,12 +149,7 @@ class NoThreadTestCase(base.ThrottleTestCase):
         self.wait_for(lambda: failed)
         self.assertEqual('queued', self.status(a))
         self.flags(group='nova_throttle', housekeeping_interval=1)
-        admin = nova_context.get_admin_context()
-        self.wait_for(
-            lambda: (
-                self.src.manager._look(admin) or self.status(a) == 'completed'
-            )
-        )
+        self.wait_for(lambda: self.look() or self.status(a) == 'completed')
         self.assert_on(a, 'dest')
 
     def migrate_and_ignore(self, server):

@@ -13,13 +13,16 @@
 """One life of the destination's half, driven as its adapter drives it."""
 
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import counting
 from nova_throttle.agreement import destination as destination_lib
 from nova_throttle.agreement import messages
 from nova_throttle.tests.sim import bus as bus_lib
+from nova_throttle.tests.sim import sender
 
-# How long the database takes to be read, and a failed report to be repeated.
+# How long the database takes to be read, and after which a host looks again
+# as long as it counts.
 READ = 0.05
-RETRY = 5.0
+SOON = 5.0
 
 
 class _Watched(destination_lib.Destination):
@@ -43,14 +46,18 @@ class Destination:
         self.host = host
         self._world = host.world
         self._due = set()
-        self._awaited = set()
+        self._reports = sender.Sender(self, self._report)
+        scenario = host.world.scenario
+        self._counting = counting.Counting(
+            scenario.timeout, host.world.loop.clock
+        )
         self.incoming = _Watched(
             host.name,
             incarnation,
             {
                 messages.DESTINATION: host.incoming_limit,
-                'rack': host.world.scenario.rack,
-                'transfer-in': host.world.scenario.link,
+                'rack': scenario.rack,
+                'transfer-in': scenario.link,
             },
             self._post,
         )
@@ -63,12 +70,7 @@ class Destination:
 
     def recover(self):
         """Learn who comes, from the records and from the sources."""
-        facts = self._world.facts(self.host)
-        self.incoming.reconcile(facts)
-        self._awaited = {fact.source for fact in facts}
-        for name in sorted(self._awaited):
-            self._await(name)
-        self._proceed()
+        self._compare([], self._world.facts(self.host))
 
     def check(self):
         """Compare what is known with the records."""
@@ -91,44 +93,41 @@ class Destination:
         for uuid in known:
             if uuid not in recorded:
                 self.incoming.free(uuid)
+        if self.incoming.counts:
+            doubtful = self._count({f.source for f in facts}.difference(down))
         for name in doubtful:
-            self._report(name, lambda outcome, name=name: None)
+            self._reports.post(name)
 
-    def _await(self, name):
-        """Ask a source for all it has until it has said it or is dead."""
-        if not self.is_alive:
-            return
-        if self._world.hosts[name].is_down:
-            self._awaited.discard(name)
-            self._proceed()
-            return
+    def _count(self, sources):
+        missing = self._counting.missing(sources)
+        if missing:
+            self._world.loop.after(SOON, self._look_again)
+        else:
+            self._open()
+        return missing
 
-        def done(outcome):
-            if outcome == bus_lib.FAILED:
-                self._world.loop.after(RETRY, self._await, name)
-            else:
-                self._awaited.discard(name)
-                self._proceed()
+    def _look_again(self):
+        if self.is_alive and self.incoming.counts:
+            self._compare([], self._world.facts(self.host))
 
-        self._report(name, done)
+    def _open(self):
+        self._world.loop.note('opens', self.host.name)
+        self.incoming.resume(standstill.Standstill.COUNTING)
 
-    def _proceed(self):
-        if not self._awaited and self.incoming.counts:
-            self._world.touch(self.host)
-            self.incoming.resume(standstill.Standstill.COUNTING)
-
-    def _report(self, name, then):
-        def done(outcome, ask):
+    def _report(self, name, done):
+        def end(outcome, ask):
             if outcome == bus_lib.ANSWERED:
                 self.incoming.hear(ask, reported=True)
-            then(outcome)
+            if outcome != bus_lib.FAILED and self._counting.hear(name):
+                self._open()
+            done(outcome != bus_lib.FAILED)
 
         self._world.bus.call(
             self.host,
             self._world.hosts[name],
             'report',
             (self.host.name, self.incoming.incarnation),
-            done,
+            end,
         )
 
     def _on_offer(self, uuid):

@@ -16,10 +16,10 @@ from concurrent import futures
 
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import standstill
-from nova_throttle.agreement import outbox
 from nova_throttle.agreement import outgoing
 from nova_throttle.agreement import source as source_lib
 from nova_throttle.tests.sim import bus as bus_lib
+from nova_throttle.tests.sim import sender
 
 GATE = 'source'
 
@@ -61,7 +61,7 @@ class Source:
         self.host = host
         self._world = host.world
         scenario = host.world.scenario
-        self._outbox = outbox.Outbox(scenario.senders, scenario.silent)
+        self._asks = sender.Sender(self, self._send)
         clock = host.world.loop.clock
         self.throttle = outgoing.OutgoingController(
             {
@@ -72,7 +72,7 @@ class Source:
             source=source_lib.Source(
                 host.name, incarnation, ELSEWHERE, clock=clock
             ),
-            tell=self._post,
+            tell=self._asks.post,
             clock=clock,
         )
         self.throttle.halt(standstill.Standstill.STARTING)
@@ -121,7 +121,7 @@ class Source:
             if self._world.hosts[name].is_down:
                 self.throttle.open(name, 0)
             else:
-                self._post(name)
+                self._asks.post(name)
 
     def _request(self, migration):
         return make_request(migration, self._world.scenario)
@@ -159,33 +159,24 @@ class Source:
             migration.status = 'queued'
             self.throttle.resubmit(self._request(migration))
 
-    def _post(self, name):
-        if self._outbox.add(name):
-            self._world.loop.after(0, self._send)
+    def _send(self, name, done):
+        ask = self.throttle.compose(name)
+        if ask is not None and ask.wants_answer:
+            self._call(name, ask, done)
+            return
+        if ask is not None:
+            self._world.bus.cast(self._world.hosts[name], 'gone', ask)
+        done(True)
 
-    def _send(self):
-        """Send one message after the other, as a thread of the product."""
-        while self.is_alive and (name := self._outbox.next()) is not None:
-            self._world.touch(self.host)
-            ask = self.throttle.compose(name)
-            if ask is not None and ask.wants_answer:
-                self._call(name, ask)
-                return
-            if ask is not None:
-                target = self._world.hosts[name]
-                self._world.bus.cast(target, 'gone', ask)
-            self._outbox.done(name, answered=True)
-
-    def _call(self, name, ask):
-        def done(outcome, tell):
+    def _call(self, name, ask, done):
+        def end(outcome, tell):
             if outcome == bus_lib.ANSWERED:
                 self.throttle.receive(tell)
             elif outcome == bus_lib.REFUSED:
                 self.throttle.open(name, OPEN_FOR)
             else:
                 self.throttle.failed(name)
-            self._outbox.done(name, outcome != bus_lib.FAILED)
-            self._send()
+            done(outcome != bus_lib.FAILED)
 
         target = self._world.hosts[name]
-        self._world.bus.call(self.host, target, 'ask', ask, done)
+        self._world.bus.call(self.host, target, 'ask', ask, end)

@@ -28,10 +28,10 @@ import testtools
 
 from nova_throttle.admission import controller
 from nova_throttle.agreement import messages
+from nova_throttle import endpoint
 from nova_throttle import exception
 from nova_throttle.objects import agreement
 from nova_throttle.objects import base as objects_base
-from nova_throttle import rpcapi
 
 ADMIN = context.get_admin_context()
 
@@ -86,13 +86,38 @@ class EndpointTestCase(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger('nova_throttle'))
+        self.useFixture(
+            fixtures.MonkeyPatch('nova_throttle.refusal.INTERVAL', 0)
+        )
         self.peers = Peers()
         self.throttle = controller.Controller(
             {'in progress': {'source': 1}}, start=id
         )
-        self.endpoint = rpcapi.ThrottleEndpoint(
+        self.endpoint = endpoint.ThrottleEndpoint(
             types.SimpleNamespace(host='src', throttle=self.throttle),
             self.peers,
+            self.see,
+        )
+
+    def see(self, context, instance_uuid):
+        if instance_uuid != uuids.instance:
+            raise exception.HypervisorAway(host='src', error='libvirt')
+        return 'runs'
+
+    def test_see(self):
+        self.assertEqual('runs', self.endpoint.see(ADMIN, uuids.instance))
+
+    def test_see_while_the_hypervisor_is_away(self):
+        self.assert_refused(
+            exception.HypervisorAway, self.endpoint.see, ADMIN, uuids.other
+        )
+
+    def test_see_is_for_administrators(self):
+        self.assert_refused(
+            exception.AdminRequired,
+            self.endpoint.see,
+            context.RequestContext('me', is_admin=False),
+            uuids.instance,
         )
 
     def limit(self):

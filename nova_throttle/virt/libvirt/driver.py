@@ -20,13 +20,20 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import threading
+import time
 from typing import Any
 
+from nova.compute import power_state
 from nova import exception
 from nova.virt.libvirt import driver
+from oslo_log import log as logging
 
 from nova_throttle.compute import compat
+from nova_throttle import exception as throttle_exception
+from nova_throttle.virt.libvirt import connection
 from nova_throttle.virt.libvirt import operation as operation_lib
+
+LOG = logging.getLogger(__name__)
 
 # Seconds that an abort waits for a migration that Nova calls running but
 # whose driver call has not begun: a few instructions in the manager.
@@ -38,6 +45,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        connection.mend(self._host)
         self._operations: dict[str, operation_lib.Operation] = {}
         self._operations_changed = threading.Condition()
 
@@ -179,35 +187,90 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
                     raise
         operation.abort(abort_job, has_job)
 
-    def end_live_migration(self, instance: Any) -> str:
+    def rollback_live_migration_at_source(
+        self, context: Any, instance: Any, migrate_data: Any
+    ) -> None:
+        """Attach again what only a guest that is there can have lost."""
+        try:
+            super().rollback_live_migration_at_source(
+                context, instance, migrate_data
+            )
+        except exception.InstanceNotFound:
+            LOG.warning(
+                'After a live migration that failed libvirt has no domain of '
+                'this instance: a hard reboot makes it again',
+                instance=instance,
+            )
+
+    def end_live_migration(self, instance: Any) -> None:
         """End a migration that began before nova-compute was restarted.
 
         libvirt goes on with it alone. One that still runs is aborted.
 
-        :returns: ``completed`` or ``failed``.
-        :raises libvirtError: if libvirt will not abort.
+        :raises StillMigrating: if libvirt will not abort, or is not done
+            with it soon.
         """
         tick = threading.Event()
-        outcome = self._outcome(instance)
-        if outcome == 'running':
-            super().live_migration_abort(instance)
-        while outcome == 'running':
-            tick.wait(operation_lib.RETRY_INTERVAL)
-            outcome = self._outcome(instance)
-        return outcome
-
-    def _outcome(self, instance: Any) -> str:
-        libvirt = driver.libvirt
+        deadline = time.monotonic() + ABORT_PATIENCE
+        if not self._has_active_job(instance):
+            return
         try:
+            super().live_migration_abort(instance)
+        except driver.libvirt.libvirtError as error:
+            raise throttle_exception.StillMigrating(reason=error) from error
+        while self._has_active_job(instance):
+            if time.monotonic() > deadline:
+                raise throttle_exception.StillMigrating(
+                    reason='it was told to abort'
+                )
+            tick.wait(operation_lib.RETRY_INTERVAL)
+
+    def has_migrated(self, instance: Any) -> bool | None:
+        """Wait for libvirt's call, and tell whether it has succeeded.
+
+        It alone knows: a domain that is off, or a job that is gone, may as
+        well be a guest that was switched off.
+
+        :returns: None if no migration is in this driver.
+        """
+        operation = self._operations.get(instance['uuid'])
+        if operation is None:
+            return None
+        return operation.has_succeeded()
+
+    def see_guest(self, instance: Any) -> str:
+        """Tell what libvirt shows of a guest on this host.
+
+        :returns: a value of compute.sight.Sight.
+        :raises InternalError: if libvirt fails or is away.
+        """
+        try:
+            state = self.get_info(instance).state
+            if state == power_state.RUNNING:
+                return 'runs'
+            if state != power_state.PAUSED:
+                return 'off'
             guest = self._host.get_guest(instance)
-            job = guest.get_job_info().type
-            active = guest.is_active()
+            # libvirt makes it persistent once all of it has come.
+            settled = guest.has_persistent_configuration()
         except exception.InstanceNotFound:
-            return 'completed'  # libvirt undefines it at the source
-        if job in (
-            libvirt.VIR_DOMAIN_JOB_BOUNDED,
-            libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
-        ):
-            return 'running'
-        done = job == libvirt.VIR_DOMAIN_JOB_COMPLETED
-        return 'completed' if done or not active else 'failed'
+            return 'absent'
+        return 'paused' if settled else 'moves'
+
+    def has_completed_job(self, instance: Any) -> bool:
+        """Tell whether libvirt shows a job of a guest as completed."""
+        completed = driver.libvirt.VIR_DOMAIN_JOB_COMPLETED
+        return bool(self._job(instance) == completed)
+
+    def _has_active_job(self, instance: Any) -> bool:
+        return self._job(instance) in (
+            driver.libvirt.VIR_DOMAIN_JOB_BOUNDED,
+            driver.libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
+        )
+
+    def _job(self, instance: Any) -> Any:
+        """Return the type of the job that libvirt shows; None without one."""
+        try:
+            return self._host.get_guest(instance).get_job_info().type
+        except exception.InstanceNotFound:
+            return None

@@ -61,6 +61,11 @@ class Operation:
         else:
             self.future.set_result(None)
 
+    def has_succeeded(self) -> bool:
+        """Wait until the call is over, and tell whether it was good."""
+        futures.wait([self.future])
+        return not self.future.cancelled() and not self.future.exception()
+
     def join(self) -> None:
         """Wait until the call is over; one not made yet is never made."""
         if not self.future.cancel():

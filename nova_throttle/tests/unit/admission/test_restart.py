@@ -14,6 +14,8 @@
 
 import testtools
 
+from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.admission import standstill
 from nova_throttle import exception
 from nova_throttle.tests.unit.admission import base
@@ -147,3 +149,65 @@ class AdoptTestCase(base.CoreTestCase):
         self.assertFalse(self.request.ticket.done())
         self.throttle.finish('a')
         self.assert_idle()
+
+
+class PutBackTestCase(base.CoreTestCase):
+    """One that was admitted comes back and is deferred."""
+
+    def setUp(self):
+        super().setUp()
+        self.make_controller(source=1)
+        self.request = self.submit('a', 'source')
+        for name in 'bc':
+            self.submit(name, 'source')
+
+    def put_back(self, request, reason=snapshot_lib.WaitReason.FAILED):
+        again = request_lib.renewed(request)
+        self.throttle.resubmit(again, reason)
+        return again
+
+    def test_the_next_starts(self):
+        self.put_back(self.request)
+        self.assertEqual(['a', 'b'], self.started)
+        self.assertTrue(self.request.ticket.done())
+
+    def test_each_stands_where_it_stood(self):
+        requests = [self.request]
+        for name in 'de':
+            requests.append(self.submit(name, 'source'))
+        self.put_back(self.request)
+        self.throttle.finish('b')
+        self.throttle.finish('c')
+        self.put_back(requests[1])
+        self.put_back(requests[2])
+        self.assertEqual(['a', 'd', 'e'], self.queued())
+
+    def test_says_why_it_waits(self):
+        self.put_back(self.request)
+        first, *_ = self.throttle.snapshot().queue
+        self.assertEqual(
+            'start failed and will be tried again', str(first.waits_for[0])
+        )
+
+    def test_starts_when_it_is_told_to_go_on(self):
+        self.put_back(self.request)
+        self.throttle.defer('a', None)
+        self.throttle.finish('b')
+        self.assertEqual(['a', 'b', 'a'], self.started)
+        self.assertEqual(['c'], self.queued())
+
+    def test_is_cancelled_before_it_is_back(self):
+        again = request_lib.renewed(self.request)
+        self.assertTrue(again.ticket.cancel())
+        self.throttle.resubmit(again)
+        self.assertEqual(['a', 'b'], self.started)
+        self.assertEqual(['c'], self.queued())
+
+    def test_one_that_is_new_may_be_deferred(self):
+        request = base.make_request('d', 'source')
+        for name in ('a', 'b', 'c'):
+            self.throttle.finish(name)
+        self.throttle.submit(request, snapshot_lib.WaitReason.FAILED)
+        self.assertEqual(['a', 'b', 'c'], self.started)
+        self.throttle.defer('d', None)
+        self.assertEqual(['a', 'b', 'c', 'd'], self.started)

@@ -62,6 +62,42 @@ class Behind(world_lib.World):
         ]
 
 
+class Restarted(world_lib.World):
+    """A destination of many sources, most of them silent, restarts."""
+
+    # When it does, which is before all is calm.
+    RESTART = 100.0
+
+    def _add_requests(self):
+        names = list(self.hosts)
+        # The last ones are silent; the second one is the destination.
+        sources = [names[0], *names[2:]]
+        for arrival in range(1, self.scenario.requests + 1):
+            migration = self._make(arrival)
+            migration.source = sources[arrival % len(sources)]
+            migration.destination = names[1]
+            self.unsettled.add(migration)
+            self.loop.after(0, self._submit, migration)
+        self.loop.after(self.RESTART, self._restart, self.hosts[names[1]])
+        self.opened = self.heard = None
+
+    def _restart(self, host):
+        host.kill()
+        host.start()
+        self.touch(host)
+        self._watch(host)
+
+    def _watch(self, host):
+        """Note when it has an answer, and when it gives slots again."""
+        incoming = host.destination.incoming
+        if self.heard is None and incoming._heard:
+            self.heard = self.loop.now
+        if incoming.counts:
+            self.loop.after(0.1, self._watch, host)
+        else:
+            self.opened = self.loop.now
+
+
 class SimulationTestCase(testtools.TestCase):
     """Each test runs small fleets until all is served and settled."""
 
@@ -240,6 +276,42 @@ class SimulationTestCase(testtools.TestCase):
         fleet.run()
         timeout = fleet.scenario.timeout
         self.assertLess(2 * timeout - 1, fleet.delays()[0])
+
+    def restart(self, count, **options):
+        """Restart a destination of one source that answers.
+
+        :param count: of its silent sources.
+        :returns: seconds until it gives slots again.
+        """
+        fleet = Restarted(
+            scenario.Scenario(
+                hosts=count + 2,
+                mute=count,
+                requests=2 * (count + 1),
+                span=300.0,
+                duration=150.0,
+                interval=600.0,
+                **options,
+            )
+        )
+        fleet.run()
+        self.heard = fleet.heard - fleet.RESTART
+        return fleet.opened - fleet.RESTART
+
+    def test_the_gate_of_a_restarted_host_opens_after_one_time_out(self):
+        """However many of its sources are silent."""
+        for count in (1, 16, 100):
+            self.assertLess(self.restart(count), 30 + 5 + 1)
+
+    def test_it_opens_at_once_if_all_answer(self):
+        self.assertLess(self.restart(0), 1)
+
+    def test_its_healthy_source_is_asked_at_once(self):
+        self.restart(16)
+        self.assertLess(self.heard, 1)
+
+    def test_with_fewer_senders_than_silent_sources_it_opens_too(self):
+        self.assertLess(self.restart(16, senders=8, silent=8), 30 + 5 + 1)
 
     def test_same_seed_same_steps(self):
         options = {'requests': 100, 'loss': 0.1, 'crashes': 5, 'seed': 3}

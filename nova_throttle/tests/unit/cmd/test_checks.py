@@ -80,6 +80,16 @@ class ChecksTestCase(testtools.TestCase):
             Code.WARNING, self.checks._check_options(), 'enabled is false'
         )
 
+    def test_options_without_effect(self):
+        conf = self.path / 'nova.conf'
+        conf.write_text('[nova-throttle]\nenabled = true\n')
+        self.patch(checks.CONF, 'config_file', [str(conf)])
+        self.assert_found(
+            Code.WARNING,
+            self.checks._check_options(),
+            'section [nova-throttle] has no effect',
+        )
+
     def test_journal_yet_to_be_made(self):
         self.assert_found(Code.SUCCESS, self.checks._check_journal())
         self.assertEqual([], list(self.path.iterdir()))

@@ -45,7 +45,7 @@ HASHES = {
     'QueueEntry': '1.0-74ddfe0c75b0eb144886ef1f8baf5bb0',
     'Snapshot': '1.0-71b002de3929ad2a76048dda5b4eb5bc',
     agreement.Tell.obj_name(): '2.0-8343a79d665a8d7230ded6efadd84481',
-    'Wait': '1.2-b4e35638d75018000c8c2c8cf9ad483c',
+    'Wait': '1.3-591000f1d7c16b92e489423ed032d5e6',
 }
 
 # An older reader refuses any other.

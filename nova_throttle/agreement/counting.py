@@ -1,0 +1,66 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What comes to a host is counted, after a start, before a slot is given.
+
+Each source is asked what it has. One that is silent is waited for once, and
+together with all others that are.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import threading
+import time
+
+
+class Counting:
+    """Which sources have still to say what they have.
+
+    :param patience: seconds until those that are silent are waited for no
+        more. What they began on a slot of the last life is in the records
+        by then.
+    :param clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, patience: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._patience = patience
+        self._clock = clock
+        self._ends: float | None = None
+        self._told: set[str] = set()
+        self._missing: set[str] = set()
+        self._lock = threading.Lock()
+
+    def missing(self, sources: Iterable[str]) -> list[str]:
+        """Return the sources that have to be asked, now or again.
+
+        :param sources: all that there are, by the records.
+        :returns: none, if all is counted that can be.
+        """
+        with self._lock:
+            now = self._clock()
+            if self._ends is None:
+                self._ends = now + self._patience
+            over = now >= self._ends
+            self._missing = set() if over else set(sources) - self._told
+            return sorted(self._missing)
+
+    def hear(self, source: str) -> bool:
+        """Note that a source has said all, or has nothing to say.
+
+        :returns: whether all is counted with that.
+        """
+        with self._lock:
+            self._told.add(source)
+            self._missing.discard(source)
+            return self._ends is not None and not self._missing

@@ -1,0 +1,251 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The allocations of a server that migrates, put right from facts.
+
+The migration holds those of the source, the server those of the destination:
+before it is prepared, and until it is on one of the two. What an audit of
+Placement took away meanwhile is allocated again, or the request leaves.
+"""
+
+from typing import Any
+
+from nova import exception as nova_exception
+from nova import objects
+from nova.scheduler import utils as scheduler_utils
+from oslo_log import log as logging
+
+from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import present
+from nova_throttle import exception
+
+LOG = logging.getLogger(__name__)
+
+# By resource provider, as Placement has them.
+Allocations = dict[str, Any]
+
+
+def restore(manager: Any, job: job_lib.Job) -> None:
+    """Allocate again what a request lacks before it is prepared.
+
+    :raises AllocationLost: if it can't be had again.
+    """
+    client = manager.reportclient
+    held = _of(client, job.context, job.migration.uuid)
+    claimed = _of(client, job.context, job.instance.uuid)
+    if held and claimed:
+        return
+    LOG.warning(
+        'Placement has lost the allocations of live migration %s, perhaps '
+        'to an audit: they are made again',
+        job.migration.uuid,
+        instance=job.instance,
+    )
+    resources = _resources(job.instance, held or claimed)
+    if not held:
+        node = _source_node(job.context, job.migration)
+        _allocate(manager, job, job.migration.uuid, node, resources)
+    if not claimed:
+        node = _destination_node(job.context, job.migration)
+        _allocate(manager, job, job.instance.uuid, node, resources)
+
+
+def keep(manager: Any, context: Any, instance: Any, migration: Any) -> None:
+    """See that a server that has arrived has allocations there.
+
+    Called while the migration still has those of the source.
+    """
+    client = manager.reportclient
+    held = _of(client, context, migration.uuid)
+    if not held or _of(client, context, instance.uuid):
+        return
+    found = present.find_instance(context, instance.uuid)
+    if present.is_deleted(found) or found.host != migration.dest_compute:
+        return
+    try:
+        node = _destination_node(context, migration)
+        resources = _resources(instance, held)
+        _put(client, context, instance, instance.uuid, node, resources)
+    except Exception:
+        LOG.exception(
+            'The server runs on %s and has no allocations there: correct '
+            'that with nova-manage placement heal_allocations',
+            migration.dest_compute,
+            instance=instance,
+        )
+
+
+def revert(manager: Any, job: job_lib.Job) -> None:
+    """Give the server what its migration holds of the source.
+
+    What an attempt before has reverted stays so.
+    """
+    client, context = manager.reportclient, job.context
+    held = _of(client, context, job.migration.uuid)
+    if held:
+        manager._revert_allocation(context, job.found_instance, job.migration)
+        return
+    node = _source_node(context, job.migration)
+    claimed = _of(client, context, job.instance.uuid)
+    if node not in claimed:
+        resources = _resources(job.found_instance, claimed)
+        _allocate(manager, job, job.instance.uuid, node, resources)
+
+
+def pass_on(manager: Any, context: Any, standing: present.Standing) -> None:
+    """Leave a migration that is over no allocations of its own.
+
+    Whoever has the server on the source now gets them, if he lacks them.
+    """
+    client, uuid = manager.reportclient, standing.migration.uuid
+    held = _of(client, context, uuid)
+    heir = _heir(standing)
+    if heir and held and not held.keys() & _of(client, context, heir).keys():
+        _check(client.move_allocations(context, uuid, heir), heir)
+    elif held:
+        _drop(client, context, uuid, 'migration')
+
+
+def _heir(standing: present.Standing) -> str | None:
+    successor = standing.successor
+    if not standing.is_at_source:
+        return None
+    if successor is None or successor not in standing.others:
+        uuid: str = standing.instance.uuid
+        return uuid
+    if successor.migration_type == present.LIVE:
+        uuid = successor.uuid
+        return uuid
+    return None
+
+
+def leave_deleted(
+    manager: Any, context: Any, standing: present.Standing
+) -> None:
+    """Delete what a rollback gave a server while it was being deleted."""
+    if standing.instance is None:
+        uuid = standing.migration.instance_uuid
+        _drop(manager.reportclient, context, uuid, 'instance')
+
+
+def _drop(client: Any, context: Any, uuid: str, consumer_type: str) -> None:
+    client.delete_allocation_for_instance(
+        context, uuid, consumer_type=consumer_type, force=False
+    )
+
+
+def leave_destination(
+    manager: Any, context: Any, standing: present.Standing
+) -> None:
+    """Delete what a server elsewhere still has of the destination."""
+    client, migration = manager.reportclient, standing.migration
+    if standing.instance is None or standing.uses(migration.dest_compute):
+        return
+    try:
+        node = _destination_node(context, migration)
+    except nova_exception.ComputeHostNotFound:
+        return
+    uuid = standing.instance.uuid
+    if node in _of(client, context, uuid):
+        _check(
+            client.remove_provider_tree_from_instance_allocation(
+                context, uuid, node
+            ),
+            uuid,
+        )
+
+
+def _check(done: bool, consumer: str) -> None:
+    # Nova's client says so where it does not raise.
+    if not done:
+        raise exception.AllocationRefused(consumer_uuid=consumer)
+
+
+def _of(client: Any, context: Any, consumer: str) -> Allocations:
+    """Return what a consumer has; unlike Nova's, not nothing on a failure."""
+    found: Allocations = client.get_allocs_for_consumer(context, consumer)[
+        'allocations'
+    ]
+    return found
+
+
+def _source_node(context: Any, migration: Any) -> str:
+    return _node(context, migration.source_compute, migration.source_node)
+
+
+def _destination_node(context: Any, migration: Any) -> str:
+    return _node(context, migration.dest_compute, migration.dest_node)
+
+
+def _node(context: Any, host: str, name: str | None) -> str:
+    nodes = objects.ComputeNode
+    if name is None:
+        # Of a record that was purged. A host with libvirt has one node.
+        node = nodes.get_first_node_by_host_for_old_compat(context, host)
+    else:
+        node = nodes.get_by_host_and_nodename(context, host, name)
+    uuid: str = node.uuid
+    return uuid
+
+
+def _resources(instance: Any, allocations: Allocations) -> dict[str, int]:
+    """Return the resources of a server, for the other of its hosts.
+
+    :raises AllocationLost: if they are spread over several providers: how,
+        on another host, only the scheduler can tell.
+    """
+    if len(allocations) > 1:
+        raise exception.AllocationLost(
+            instance_uuid=instance.uuid,
+            reason='they are of several resource providers',
+        )
+    for found in allocations.values():
+        resources: dict[str, int] = found['resources']
+        return resources
+    flavors: dict[str, int] = scheduler_utils.resources_from_flavor(
+        instance, instance.flavor
+    )
+    return flavors
+
+
+def _allocate(
+    manager: Any,
+    job: job_lib.Job,
+    consumer: str,
+    node: str,
+    resources: dict[str, int],
+) -> None:
+    client, instance = manager.reportclient, job.instance
+    if not _put(client, job.context, instance, consumer, node, resources):
+        raise exception.AllocationLost(
+            instance_uuid=instance.uuid, reason='there is no room any more'
+        )
+
+
+def _put(
+    client: Any,
+    context: Any,
+    instance: Any,
+    consumer: str,
+    node: str,
+    resources: dict[str, int],
+) -> bool:
+    """Make these the only allocations of a consumer."""
+    found = client.get_allocs_for_consumer(context, consumer)
+    payload = {
+        'allocations': {node: {'resources': resources}},
+        'project_id': instance.project_id,
+        'user_id': instance.user_id,
+        'consumer_generation': found.get('consumer_generation'),
+    }
+    return bool(client.put_allocations(context, consumer, payload))

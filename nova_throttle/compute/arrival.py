@@ -1,0 +1,130 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Where the guest of a live migration is, by what was seen of it.
+
+What may be deleted hangs on it. Neither a domain that is off or gone at the
+source, nor silence, says that the guest has arrived: that is so only if
+libvirt's own call said so, the destination runs it, or the destination took
+it over in Nova's records.
+"""
+
+import enum
+import threading
+from typing import Any
+
+from nova.compute import vm_states
+from nova import exception as nova_exception
+from nova import objects
+from oslo_log import log as logging
+
+from nova_throttle.compute import sight
+from nova_throttle import exception
+from nova_throttle import rpcapi
+
+LOG = logging.getLogger(__name__)
+
+Sight = sight.Sight
+
+# Seconds until it is looked again, doubled from the first to the last.
+AGAIN_FIRST = 1.0
+AGAIN_LAST = 60.0
+
+
+class Verdict(enum.Enum):
+    """What follows from all that was seen."""
+
+    ARRIVED = 'arrived'
+    STAYED = 'stayed'
+    # By Nova's records the server is on neither host, or was deleted.
+    ELSEWHERE = 'elsewhere'
+
+
+def find(manager: Any, context: Any, instance: Any, dest: str) -> Verdict:
+    """Find out where the guest of a migration from this host is.
+
+    :param manager: the compute manager of the source host.
+    :param instance: whose guest; no call of this host migrates it any more.
+    :param dest: the destination host.
+    :raises NotSeen: if that cannot be said now. Nothing may be deleted then.
+    """
+    try:
+        record = objects.Instance.get_by_uuid(context, instance.uuid)
+    except nova_exception.InstanceNotFound:
+        return Verdict.ELSEWHERE
+    if record.host == dest:
+        return Verdict.ARRIVED
+    if record.host != manager.host:
+        return Verdict.ELSEWHERE
+    here = sight.of_guest(manager.driver, instance)
+    if here is Sight.RUNS and not _may_have_left(manager.driver, instance):
+        return Verdict.STAYED
+    there = _look_there(manager, context, record, dest)
+    if there in (Sight.RUNS, Sight.PAUSED):
+        return Verdict.ARRIVED
+    if there is Sight.ABSENT:
+        return Verdict.STAYED
+    raise exception.NotSeen(here=here.value, host=dest, there=there.value)
+
+
+def wait(manager: Any, context: Any, instance: Any, dest: str) -> Verdict:
+    """Find out where the guest is, however long that takes; see find()."""
+    tick = threading.Event()
+    delay = AGAIN_FIRST
+    while True:
+        try:
+            return find(manager, context, instance, dest)
+        except Exception as error:
+            LOG.warning(
+                'A live migration to %(dest)s ended without success; nothing '
+                'is cleaned up before its guest was seen, which is tried '
+                'again in %(delay)d seconds: %(error)s',
+                {'dest': dest, 'delay': delay, 'error': error},
+                instance=instance,
+            )
+        tick.wait(delay)
+        delay = min(2 * delay, AGAIN_LAST)
+
+
+def _may_have_left(driver: Any, instance: Any) -> bool:
+    left = getattr(driver, 'has_completed_job', None)
+    return left is not None and bool(left(instance))
+
+
+def _look_there(manager: Any, context: Any, instance: Any, dest: str) -> Sight:
+    try:
+        return Sight(rpcapi.PeerAPI().see(context, dest, instance.uuid))
+    except exception.HostNotThrottled:
+        return _look_without_us(manager, context, instance, dest)
+    except exception.ThrottleError as error:
+        raise exception.NotSeen(
+            here='not running', host=dest, there=error
+        ) from error
+
+
+def _look_without_us(
+    manager: Any, context: Any, instance: Any, dest: str
+) -> Sight:
+    """Ask a plain Nova, which has diagnostics of what runs there."""
+    there = instance.obj_clone()
+    there.host = dest
+    try:
+        manager.compute_rpcapi.get_instance_diagnostics(context, there)
+    except nova_exception.InstanceInvalidState:
+        # A guest that is paused does not run on either host.
+        paused = instance.vm_state == vm_states.PAUSED
+        return Sight.MOVES if paused else Sight.ABSENT
+    except Exception as error:
+        raise exception.NotSeen(
+            here='not running', host=dest, there=error
+        ) from error
+    return Sight.RUNS

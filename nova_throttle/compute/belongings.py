@@ -1,0 +1,122 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What is a migration's own, given back whoever has its server by now.
+
+Its allocations, those of its server on a destination that the server has
+nothing to do with, and port bindings there. Each step may be done twice.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import functools
+from typing import Any
+
+from nova import context as nova_context
+from nova import exception as nova_exception
+
+from nova_throttle.compute import allocations
+from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import present
+
+Step = Callable[[], object]
+
+
+def steps(
+    manager: Any,
+    context: Any,
+    migration: Any,
+    migrate_data: Any,
+    ask: Callable[[], present.Standing],
+) -> Iterator[Step]:
+    """Give back what a migration holds that is not its server's any more.
+
+    :param manager: the compute manager of one of its two hosts.
+    :param migrate_data: what is known of the server's ports.
+    :param ask: whose the server is; asked by each step.
+    """
+    for release in (
+        allocations.pass_on,
+        allocations.leave_destination,
+        allocations.leave_deleted,
+    ):
+        yield functools.partial(_release, release, manager, context, ask)
+    for host in (migration.source_compute, migration.dest_compute):
+        yield functools.partial(
+            _drop_bindings, manager, ask, migrate_data, host
+        )
+
+
+def undo(manager: Any, job: job_lib.Job, standing: present.Standing) -> None:
+    """Have the destination undo what it prepared for a server elsewhere.
+
+    Once: it may refuse, for a server that was deleted.
+    """
+    if standing.uses(job.dest):
+        return
+    cleans, destroys = manager._live_migration_cleanup_flags(
+        job.migrate_data, migr_ctxt=None
+    )
+    job.called_back = True
+    if cleans:
+        manager.compute_rpcapi.rollback_live_migration_at_destination(
+            job.context,
+            job.instance,
+            job.dest,
+            destroy_disks=destroys,
+            migrate_data=job.migrate_data,
+        )
+
+
+def _release(
+    release: Callable[[Any, Any, present.Standing], None],
+    manager: Any,
+    context: Any,
+    ask: Callable[[], present.Standing],
+) -> None:
+    release(manager, context, ask())
+
+
+def _drop_bindings(
+    manager: Any,
+    ask: Callable[[], present.Standing],
+    migrate_data: Any,
+    host: str,
+) -> None:
+    """Delete the inactive port bindings of a host, if nobody needs them."""
+    standing = ask()
+    if standing.uses(host):
+        return
+    # As administrator: to a user, Neutron does not show the binding.
+    context = nova_context.get_admin_context()
+    api = manager.network_api
+    for port in _ports(api, context, standing, migrate_data):
+        if port.get('binding:host_id') != host:
+            api.delete_port_binding(context, port['id'], host)
+
+
+def _ports(
+    api: Any, context: Any, standing: present.Standing, migrate_data: Any
+) -> Iterator[Any]:
+    if standing.instance is not None:
+        uuid = standing.instance.uuid
+        yield from api.list_ports(context, device_id=uuid)['ports']
+    elif migrate_data is not None and 'vifs' in migrate_data:
+        for vif in migrate_data.vifs:
+            try:
+                port = api.show_port(context, vif.port_id)['port']
+            except nova_exception.PortNotFound:
+                continue
+            # By now it may be another server's.
+            if not port.get('device_id'):
+                yield port

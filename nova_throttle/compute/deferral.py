@@ -1,0 +1,261 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A fault that may pass does not end a migration that is not prepared yet.
+
+A destination that counts as down, a conductor, Placement or a hypervisor that
+does not answer: the request goes back to its position in the queue, and
+others go on meanwhile. It is tried again until its grace time is over.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import threading
+import time
+from typing import Any
+
+import nova.conf
+from nova import objects
+from oslo_log import log as logging
+
+from nova_throttle.admission import controller
+from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.compute import checks
+from nova_throttle.compute import ending
+from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import threads
+from nova_throttle import exception
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+WaitReason = snapshot_lib.WaitReason
+
+# Seconds until a start is tried again, and between two questions about one
+# destination that is down.
+RETRY = 5.0
+
+
+# What the record may say of a queued request, if a write of ours failed, or
+# was done without our knowing.
+_NOT_YET = ('accepted', 'preparing')
+
+
+@dataclasses.dataclass(slots=True)
+class _Deferred:
+    """A request that met a fault.
+
+    All times are seconds on the monotonic clock.
+
+    :param error: the last fault.
+    :param since: when it met the first, had it not waited for a slot since.
+    :param due: when it is tried again; None while it may be admitted.
+    :param resumed: since when it may be admitted, and was not.
+    """
+
+    job: job_lib.Job
+    error: BaseException
+    since: float
+    due: float | None
+    resumed: float | None = None
+
+
+class Deferral:
+    """Defers the requests of one host that met a fault which may pass.
+
+    :param manager: the compute manager of this host.
+    :param jobs: its live migrations.
+    :param throttle: its admission controller.
+    :param leave: takes a job out for good: with the job, the final status
+        and the reason.
+    """
+
+    def __init__(
+        self,
+        manager: Any,
+        jobs: job_lib.Jobs,
+        throttle: controller.Controller,
+        leave: Callable[[job_lib.Job, str, BaseException], None],
+    ) -> None:
+        self._manager = manager
+        self._jobs = jobs
+        self._throttle = throttle
+        self._leave = leave
+        self._lock = threading.Lock()
+        self._deferred: dict[str, _Deferred] = {}
+        self._task = threads.PeriodicTask('deferred', self._look)
+
+    def defer(self, job: job_lib.Job, error: BaseException) -> bool:
+        """Note a fault that a job met before its destination prepared.
+
+        :returns: whether the job may go on waiting; False if the fault does
+            not pass, or the grace time is over.
+        """
+        if not _may_pass(error):
+            return False
+        now = time.monotonic()
+        with self._lock:
+            known = self._deferred.get(job.migration.uuid)
+            since = known.since if known else now
+            if now - since >= CONF.nova_throttle.fault_grace_time:
+                return False
+            self._note(job, error, since)
+        LOG.warning(
+            'Live migration %(uuid)s to %(dest)s cannot start now, keeps its '
+            'position in the queue and is tried again: %(error)s',
+            {'uuid': job.migration.uuid, 'dest': job.dest, 'error': error},
+            instance=job.instance,
+            exc_info=known is None and _is_foreign(error) and error,
+        )
+        return True
+
+    def defer_others(self, job: job_lib.Job) -> None:
+        """Have those wait too that are queued for a destination that is down.
+
+        :param job: the job that has found that out.
+        """
+        deferred = self._deferred.get(job.migration.uuid)
+        if deferred is None or _reason(deferred) is not WaitReason.DOWN:
+            return
+        now = time.monotonic()
+        for other in self._jobs.queued_for(job.dest):
+            uuid = other.migration.uuid
+            with self._lock:
+                if uuid in self._deferred:
+                    continue
+                self._note(other, deferred.error, now)
+            self._throttle.defer(uuid, WaitReason.DOWN)
+
+    def reason(self, job: job_lib.Job) -> WaitReason | None:
+        """Return why a job is passed over; None if it is not."""
+        deferred = self._deferred.get(job.migration.uuid)
+        if deferred is None or deferred.due is None:
+            return None
+        return _reason(deferred)
+
+    def begin(self, job: job_lib.Job) -> None:
+        """Note that a job was admitted: it is tried now."""
+        with self._lock:
+            deferred = self._deferred.get(job.migration.uuid)
+            if deferred is None:
+                return
+            if deferred.resumed is not None:
+                # A wait for a slot is no part of the grace time.
+                deferred.since += time.monotonic() - deferred.resumed
+            deferred.due = deferred.resumed = None
+
+    def forget(self, job: job_lib.Job) -> None:
+        """Note that a job is being prepared, or over."""
+        with self._lock:
+            self._deferred.pop(job.migration.uuid, None)
+
+    def stop(self) -> None:
+        """Try nothing again; what is deferred stays in the queue."""
+        self._task.stop()
+
+    def _note(
+        self, job: job_lib.Job, error: BaseException, since: float
+    ) -> None:
+        self._deferred[job.migration.uuid] = _Deferred(
+            job, error, since, time.monotonic() + RETRY
+        )
+        self._task.start(RETRY)
+
+    def _look(self, context: Any) -> None:
+        """Try again what is due; ask once about each destination."""
+        now = time.monotonic()
+        with self._lock:
+            waiting = [d for d in self._deferred.values() if d.due is not None]
+            if not waiting:
+                self._task.stop()
+                return
+        due = [
+            d
+            for d in waiting
+            if d.due is not None
+            and d.due <= now
+            and not request_lib.is_used(d.job.request.ticket)
+        ]
+        down = {d.job.dest for d in due if _reason(d) is WaitReason.DOWN}
+        still_down = {host for host in down if _is_down(context, host)}
+        for deferred in due:
+            if deferred.job.dest in still_down:
+                self._wait_on(deferred)
+            else:
+                self._resume(deferred)
+
+    def _resume(self, deferred: _Deferred) -> None:
+        job = deferred.job
+        try:
+            self._mend(job)
+        except Exception as error:
+            if str(error) != str(deferred.error):
+                LOG.warning(
+                    'Live migration %(uuid)s cannot be tried again now: '
+                    '%(error)s',
+                    {'uuid': job.migration.uuid, 'error': error},
+                    instance=job.instance,
+                )
+            deferred.error = error
+            self._wait_on(deferred)
+            return
+        with self._lock:
+            deferred.due = None
+            deferred.resumed = time.monotonic()
+            if _reason(deferred) is WaitReason.DOWN:
+                # It was seen up: that fault has passed.
+                self._deferred.pop(job.migration.uuid, None)
+        self._throttle.defer(job.migration.uuid, None)
+
+    def _wait_on(self, deferred: _Deferred) -> None:
+        now, job = time.monotonic(), deferred.job
+        if now - deferred.since < CONF.nova_throttle.fault_grace_time:
+            deferred.due = now + RETRY
+        elif job.request.ticket.cancel():
+            self._leave(job, 'error', deferred.error)
+
+    def _mend(self, job: job_lib.Job) -> None:
+        """See that the record says queued, which the fault may have kept."""
+        found = objects.Migration.get_by_uuid(job.context, job.migration.uuid)
+        if found.status in _NOT_YET:
+            self._manager._set_migration_status(found, 'queued')
+        job.migration = found
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Tell whether a fault may be gone when it is tried again."""
+    if isinstance(error, exception.ThrottleError):
+        return error.may_pass
+    return ending.is_away(error)
+
+
+def _is_foreign(error: BaseException) -> bool:
+    # One of ours says all in its line.
+    return not isinstance(error, exception.ThrottleError)
+
+
+def _reason(deferred: _Deferred) -> WaitReason:
+    if isinstance(deferred.error, exception.DestinationUnavailable):
+        return WaitReason.DOWN
+    return WaitReason.FAILED
+
+
+def _is_down(context: Any, host: str) -> bool:
+    try:
+        return checks.service_state(context, host) == 'down'
+    except Exception as error:
+        LOG.warning(
+            'Cannot ask whether %(host)s is up again: %(error)s',
+            {'host': host, 'error': error},
+        )
+        return True

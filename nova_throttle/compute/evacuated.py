@@ -1,0 +1,89 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The destination's half of giving back, for a source that is dead.
+
+A server that was evacuated from there does not come any more. What its
+migration holds is given back here: the source may never come back, and while
+the record is open, Nova does not let its service be deleted.
+"""
+
+from typing import Any
+
+from nova import objects
+from oslo_log import log as logging
+
+from nova_throttle.compute import belongings
+from nova_throttle.compute import checks
+from nova_throttle.compute import present
+
+LOG = logging.getLogger(__name__)
+
+_OPEN = ('queued', 'preparing', 'running', 'running (post-copy)')
+
+
+def look(manager: Any, context: Any) -> None:
+    """Give back what migrations to this host hold that never will come."""
+    found = objects.MigrationList.get_by_filters(
+        context,
+        {
+            'host': manager.host,
+            'migration_type': present.LIVE,
+            'status': list(_OPEN),
+        },
+    )
+    coming = [m for m in found if m.dest_compute == manager.host]
+    gone = {
+        source
+        for source in {m.source_compute for m in coming}
+        if checks.is_gone(context, source)
+    }
+    for migration in coming:
+        if migration.source_compute in gone:
+            _look_at(manager, context, migration)
+
+
+def _look_at(manager: Any, context: Any, migration: Any) -> None:
+    try:
+        standing = present.look(context, migration)
+        if standing.was_evacuated:
+            _give_back(manager, context, standing)
+    except Exception:
+        LOG.warning(
+            'What live migration %s holds cannot be given back now and will '
+            'be tried again',
+            migration.uuid,
+            exc_info=True,
+        )
+
+
+def _give_back(manager: Any, context: Any, standing: present.Standing) -> None:
+    migration = standing.migration
+    standing.settled()
+    LOG.info(
+        'Live migration %(uuid)s from %(source)s, which is down, ends as '
+        'error: its server was evacuated',
+        {'uuid': migration.uuid, 'source': migration.source_compute},
+        instance=standing.instance,
+    )
+    for step in belongings.steps(
+        manager,
+        context,
+        migration,
+        None,
+        lambda: present.look(context, migration).settled(),
+    ):
+        step()
+    record = objects.Migration.get_by_uuid(context, migration.uuid)
+    record.status = 'error'
+    record.save()

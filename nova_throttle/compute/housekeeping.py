@@ -1,0 +1,81 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The periodic tasks of one host: they find what events may have missed.
+
+Nothing that operates normally waits for one, and none waits for another.
+"""
+
+import functools
+import time
+
+from nova_throttle.compute import arrivals
+from nova_throttle.compute import desk
+from nova_throttle.compute import evacuated
+from nova_throttle.compute import recovery
+from nova_throttle.compute import threads
+
+# Seconds that a stop waits for runs that are in the middle of something: a
+# part of the 20 that Nova's own stop has for this.
+STOP_PATIENCE = 5.0
+
+
+class Housekeeping:
+    """The periodic tasks of a host, each on a thread of its own.
+
+    :param desk: its admission desk.
+    :param recovery: what carries its queue over a restart.
+    :param arrivals: what counts what comes to it.
+    """
+
+    def __init__(
+        self,
+        desk: desk.Desk,
+        recovery: recovery.Recovery,
+        arrivals: arrivals.Arrivals,
+    ) -> None:
+        self.tasks = [
+            threads.PeriodicTask(name, work)
+            for name, work in (
+                # First what a restart waits for.
+                ('recovery', lambda context: recovery.carry_on()),
+                ('incoming', arrivals.look),
+                ('outgoing', desk.peers.look),
+                ('cleanup', lambda context: desk.leaver.retry()),
+                (
+                    'evacuated',
+                    functools.partial(evacuated.look, desk.manager),
+                ),
+                ('lost-slots', desk.find_lost_owners),
+                ('journal', lambda context: desk.journal.sync()),
+                ('leftovers', recovery.find_leftovers),
+            )
+        ]
+
+    def start(self, interval: float) -> None:
+        """Begin, unless it has begun.
+
+        :param interval: seconds between two runs of a task.
+        """
+        for task in self.tasks:
+            task.start(interval)
+
+    def stop(self, patience: float = STOP_PATIENCE) -> None:
+        """Have each task end after its present run.
+
+        :param patience: seconds that this waits for all of them together.
+        """
+        for task in self.tasks:
+            task.stop()
+        deadline = time.monotonic() + patience
+        for task in self.tasks:
+            task.join(max(0, deadline - time.monotonic()))

@@ -1,0 +1,71 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the hypervisor of this host shows of a guest."""
+
+import enum
+from typing import Any
+
+from nova.compute import power_state
+from nova import exception as nova_exception
+from nova import objects
+
+from nova_throttle import exception
+
+
+class Sight(str, enum.Enum):
+    """What can be seen of a guest: a closed set."""
+
+    RUNS = 'runs'
+    # By whoever may pause it, and not because it is on its way.
+    PAUSED = 'paused'
+    # It comes, and is not here yet.
+    MOVES = 'moves'
+    # Defined, and nothing more.
+    OFF = 'off'
+    ABSENT = 'absent'
+
+
+def of_guest(driver: Any, instance: Any) -> Sight:
+    """Look for a guest on this host.
+
+    :raises Exception: what the driver raises if its hypervisor is away.
+    """
+    see = getattr(driver, 'see_guest', None)
+    if see is not None:
+        return Sight(see(instance))
+    try:
+        state = driver.get_info(instance).state
+    except nova_exception.InstanceNotFound:
+        return Sight.ABSENT
+    known = {
+        power_state.RUNNING: Sight.RUNS,
+        power_state.PAUSED: Sight.PAUSED,
+    }
+    return known.get(state, Sight.OFF)
+
+
+def of_server(manager: Any, context: Any, instance_uuid: str) -> str:
+    """Look for the guest of a server, for another host.
+
+    :raises HypervisorAway: if that fails.
+    """
+    try:
+        instance = objects.Instance.get_by_uuid(context, instance_uuid)
+    except nova_exception.InstanceNotFound:
+        instance = objects.Instance(context, uuid=instance_uuid)
+    try:
+        return of_guest(manager.driver, instance).value
+    except Exception as error:
+        raise exception.HypervisorAway(
+            host=manager.host, error=error
+        ) from error

@@ -1,0 +1,73 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What Nova's database has of an entry of the journal."""
+
+from typing import Any
+
+from nova import exception as nova_exception
+from nova import objects
+
+_ATTRIBUTES = [
+    'flavor',
+    'info_cache',
+    'metadata',
+    'migration_context',
+    'numa_topology',
+    'pci_devices',
+    'pci_requests',
+    'system_metadata',
+]
+
+
+class _PurgedMigration(objects.Migration):
+    """A record that is gone: its id may be that of another one by now."""
+
+    @classmethod
+    def obj_name(cls) -> str:
+        """Be known to other hosts by Nova's name."""
+        return str(objects.Migration.obj_name())
+
+    def save(self) -> None:
+        """Write nothing: Nova would write by id."""
+
+
+def instance(context: Any, uuid: str) -> Any:
+    """Return a server, or an empty object if it was deleted."""
+    try:
+        return objects.Instance.get_by_uuid(
+            context, uuid, expected_attrs=_ATTRIBUTES
+        )
+    except nova_exception.InstanceNotFound:
+        return objects.Instance(context, uuid=uuid)
+
+
+def migration(context: Any, host: str, entry: Any) -> Any:
+    """Return the record of an entry, or one that cannot be written.
+
+    :param host: the source, which is this host.
+    """
+    try:
+        return objects.Migration.get_by_uuid(context, entry.migration_uuid)
+    except nova_exception.MigrationNotFound:
+        return _PurgedMigration(
+            context,
+            # No record's: by now another may have the number.
+            id=0,
+            uuid=entry.migration_uuid,
+            instance_uuid=entry.instance_uuid,
+            source_compute=host,
+            source_node=None,
+            dest_node=None,
+            dest_compute=entry.dest,
+            status='error',
+        )

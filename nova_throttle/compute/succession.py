@@ -1,0 +1,98 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""One server has one migration in hand, whoever asks for how many.
+
+Nova lets an administrator reset the state of a server that migrates, and ask
+again. Who has the server then is decided here, by migration and by the
+records; and which migration Nova's code is about that names only the server.
+"""
+
+from typing import Any
+
+from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import present
+from nova_throttle import exception
+
+
+class Succession:
+    """Tells which migration has a server.
+
+    :param desk: the admission desk of this host.
+    """
+
+    def __init__(self, desk: Any) -> None:
+        self._desk = desk
+        # By server: the migrations that a restart found in hand, and which
+        # are not dealt with yet.
+        self._interrupted: dict[str, str] = {}
+
+    def make_way(self, job: job_lib.Job) -> None:
+        """Have an older request of the same server leave the queue.
+
+        One that is in hand can't be interrupted: its guest may be about to
+        arrive.
+
+        :raises AlreadyMigrating: if there is one that is in hand.
+        """
+        uuid = job.instance.uuid
+        for older in self._desk.jobs.all_of_instance(uuid):
+            if older is job:
+                break
+            if not older.request.ticket.cancel():
+                raise _already(older.migration.uuid, uuid)
+            self._desk.leave(
+                older,
+                'cancelled',
+                exception.Superseded(
+                    instance_uuid=uuid, migration_uuid=job.migration.uuid
+                ),
+            )
+        busy = self._interrupted.get(uuid) or self._desk.leaver.undoing(uuid)
+        if busy is not None:
+            raise _already(busy, uuid)
+
+    def phase_of(self, migration_uuid: str) -> str | None:
+        """Tell how far this host has come with a migration.
+
+        :returns: the phase of its entry; None if it is not known here.
+        """
+        entry = self._desk.journal.get(migration_uuid)
+        if entry is not None:
+            phase: str = entry.phase
+            return phase
+        known = self._desk.jobs.of_migration(migration_uuid) is not None
+        return 'queued' if known else None
+
+    def standing(self, job: job_lib.Job) -> present.Standing:
+        """Read whose the server of a job is by now."""
+        return present.look(job.context, job.migration, self.phase_of)
+
+    def is_deleted(self, job: job_lib.Job) -> bool:
+        """Tell whether the server of a job is deleted, or nearly so."""
+        return self.standing(job).state is present.State.DELETED
+
+    def begin(self, entry: Any) -> None:
+        """Note that a restart found a migration in hand."""
+        self._interrupted[entry.instance_uuid] = entry.migration_uuid
+
+    def end(self, entry: Any) -> None:
+        """Note that it was dealt with what a restart found."""
+        if self._interrupted.get(entry.instance_uuid) == entry.migration_uuid:
+            del self._interrupted[entry.instance_uuid]
+
+
+def _already(migration_uuid: str, instance_uuid: str) -> Exception:
+    return exception.AlreadyMigrating(
+        migration_uuid=migration_uuid, instance_uuid=instance_uuid
+    )

@@ -1,0 +1,239 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The threads of what this host does by itself.
+
+Each belongs to one thing, so that one which hangs holds up nothing else. All
+are daemons: not one keeps the process from ending.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import queue
+import random
+import threading
+from typing import Any
+
+from nova import context as nova_context
+from oslo_log import log as logging
+
+from nova_throttle.compute import compat
+
+LOG = logging.getLogger(__name__)
+
+Work = Callable[[Any], None]
+
+# Seconds until a periodic task is run again that asked for it, or failed.
+SOON = 5.0
+
+# By which part an interval is shorter or longer: hosts that were started
+# together do not burden the database together for ever.
+JITTER = 0.1
+
+
+class Workers:
+    """Run admitted work, each on a thread off every pool of Nova.
+
+    A worker whose migration is over takes the next admitted one itself:
+    starting a thread would be most of the hand-over's time.
+
+    :param work: called with each job; an exception of it is only logged.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._local = threading.local()
+
+    def start(self, job: Any) -> None:
+        """Run the work of a job at once.
+
+        :param job: has the request context that it runs under.
+        :raises RuntimeError: if the process can't have another thread.
+        """
+        if getattr(self._local, 'takes_next', False):
+            self._local.takes_next = False
+            self._local.next_job = job
+        else:
+            compat.spawn_n(job.context, job.migration.uuid, self._run, job)
+
+    @contextlib.contextmanager
+    def ending(self) -> Iterator[None]:
+        """Let this thread take the next job when its present one is done."""
+        self._local.takes_next = hasattr(self._local, 'next_job')
+        try:
+            yield
+        finally:
+            self._local.takes_next = False
+
+    def _run(self, job: Any) -> None:
+        while job is not None:
+            self._local.next_job = None
+            try:
+                self._work(job)
+            except Exception:
+                LOG.exception('Work on %s failed', job)
+            job = self._local.next_job
+            if job is not None:
+                threading.current_thread().name = compat.thread_name(
+                    job.migration.uuid
+                )
+                job.context.update_store()
+
+
+class BackgroundWorker:
+    """Do one thing after the other, on one thread.
+
+    Before it is started and once it is stopped, the caller does it.
+
+    :param name: of its thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: queue.Queue[Callable[[], None] | None] = queue.Queue()
+        self._lock = threading.Lock()
+        self._started = False
+
+    def start(self) -> None:
+        """Begin, unless it has begun."""
+        with self._lock:
+            if self._started:
+                return
+            self._started = True
+        compat.spawn_n(nova_context.get_admin_context(), self._name, self._run)
+
+    def stop(self) -> None:
+        """End, once all is done that was asked for."""
+        with self._lock:
+            if self._started:
+                self._started = False
+                self._tasks.put(None)
+
+    def do(self, task: Callable[[], None]) -> None:
+        """Have something done soon."""
+        with self._lock:
+            if self._started:
+                self._tasks.put(task)
+                return
+        _do(task)
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            _do(task)
+
+
+def _do(task: Callable[[], None]) -> None:
+    try:
+        task()
+    except Exception:
+        LOG.exception('A task of nova-throttle failed')
+
+
+class PeriodicTask:
+    """Run a function at once, and again and again until stopped.
+
+    It never runs twice at a time, however often it is stopped and started.
+    It is on a thread of its own and not in futurist's PeriodicWorker, whose
+    threads are waited for without a limit when the process ends, and whose
+    interval is fixed before it is started.
+
+    :param name: of its thread.
+    :param work: what to run, with an admin context. It returns whether it
+        should be run again soon.
+    """
+
+    def __init__(self, name: str, work: Callable[[Any], bool | None]) -> None:
+        self.name = name
+        self._work = work
+        self._lock = threading.Lock()
+        self._interval = 0.0
+        # Of the present start; a start makes its own.
+        self._stopped = threading.Event()
+        self._stopped.set()
+        self._alive = False
+        self._thread: threading.Thread | None = None
+        self._failed = False
+
+    def start(self, interval: float) -> None:
+        """Begin, unless it has begun.
+
+        :param interval: seconds between the end of one run and the next.
+        :raises RuntimeError: if the process can't have another thread.
+        """
+        with self._lock:
+            if not self._stopped.is_set():
+                return
+            self._stopped = threading.Event()
+            self._interval = interval
+            if self._alive:
+                return  # the thread of the start before goes on
+            self._alive = True
+        context = nova_context.get_admin_context()
+        try:
+            self._thread = compat.spawn_n(context, self.name, self._loop)
+        except Exception:
+            self._alive = False
+            self._stopped.set()
+            raise
+
+    def stop(self) -> None:
+        """End, after the present run; twice is harmless."""
+        with self._lock:
+            self._stopped.set()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until it has ended.
+
+        :param timeout: seconds.
+        :returns: whether it has.
+        """
+        thread = self._thread
+        if thread is None:
+            return True
+        thread.join(timeout)
+        return not thread.is_alive()
+
+    def run(self) -> bool:
+        """Run the function once; it may fail.
+
+        :returns: whether it should be run again soon.
+        """
+        try:
+            soon = bool(self._work(nova_context.get_admin_context()))
+        except Exception as error:
+            self._log(error)
+            return True
+        self._failed = False
+        return soon
+
+    def _log(self, error: Exception) -> None:
+        # The same trouble every few seconds would hide all other lines.
+        LOG.warning(
+            'Periodic task %(name)s of nova-throttle failed and will be run '
+            'again: %(error)s',
+            {'name': self.name, 'error': error},
+            exc_info=not self._failed,
+        )
+        self._failed = True
+
+    def _loop(self) -> None:
+        while True:
+            with self._lock:
+                stopped, interval = self._stopped, self._interval
+                if stopped.is_set():
+                    self._alive = False
+                    return
+            soon = self.run()
+            delay = min(interval, SOON) if soon else interval
+            delay *= random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+            stopped.wait(delay)

@@ -163,12 +163,16 @@ class Desk:
         self.reasons.look()
 
     def retake(self, job: job_lib.Job) -> None:
-        """Put a job that was accepted before at the head of the queue."""
-        self.jobs.add(job)
-        self._hand_ticket_to_nova(job, job.request.ticket)
+        """Put a job that was accepted before at the head of the queue.
+
+        It can be aborted from where it is in the table on: whatever is
+        written about it afterwards would overwrite how that ended.
+        """
         if job.migration.status != 'queued':
             self.manager._set_migration_status(job.migration, 'queued')
         self.journal.put(record.entry_of(job, 'queued'))
+        self.jobs.add(job)
+        self._hand_ticket_to_nova(job, job.request.ticket)
         self.throttle.resubmit(job.request)
 
     def _put_back(self, job: job_lib.Job) -> None:
@@ -201,6 +205,8 @@ class Desk:
             job.migration,
             ticket,
         )
+        if ticket.cancelled():
+            self._take_ticket_back(job, ticket)
 
     def _start(self, grant: effects.Grant) -> None:
         """Start an admitted request; called by the controller."""
@@ -209,7 +215,9 @@ class Desk:
         assert job is not None  # it leaves the table after the throttle
         fresh: set[str] = getattr(self._asking, 'fresh', set())
         job.has_waited = (
-            job.carried_over or request.migration_uuid not in fresh
+            job.carried_over
+            or job.is_stale
+            or request.migration_uuid not in fresh
         )
         self.deferral.begin(job)
         job.task_key = compat.record_task_start(self.manager, job)
@@ -438,9 +446,14 @@ class Desk:
     def _forget(self, job: job_lib.Job) -> None:
         self.jobs.remove(job)
         self.deferral.forget(job)
+        self._take_ticket_back(job, job.request.ticket)
+
+    def _take_ticket_back(
+        self, job: job_lib.Job, ticket: request_lib.Ticket
+    ) -> None:
         waiting = self.manager._waiting_live_migrations
         entry = waiting.get(job.instance.uuid)
-        if entry is not None and entry[1] is job.request.ticket:
+        if entry is not None and entry[1] is ticket:
             waiting.pop(job.instance.uuid, None)
 
     def take_tickets_back(self) -> None:

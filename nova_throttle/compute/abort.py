@@ -61,7 +61,7 @@ def abort(
         _abort(manager, context, instance, migration_id)
     elif job.request.ticket.cancel():
         with _notified(manager, job):
-            desk.leave(
+            desk.completion.leave(
                 job,
                 'cancelled',
                 exception.MigrationAborted(instance_uuid=instance.uuid),

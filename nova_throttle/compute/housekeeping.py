@@ -55,7 +55,7 @@ class Housekeeping:
                     'evacuated',
                     functools.partial(evacuated.look, desk.manager),
                 ),
-                ('lost-slots', desk.find_lost_owners),
+                ('lost-slots', desk.completion.find_lost_owners),
                 ('journal', lambda context: desk.journal.sync()),
                 ('leftovers', recovery.find_leftovers),
             )

@@ -17,7 +17,6 @@ is one of Nova's, so the RPC interface of the service is unchanged.
 """
 
 import functools
-import sys
 from typing import Any
 
 from nova.compute import manager as nova_manager
@@ -38,6 +37,7 @@ from nova_throttle.compute import present
 from nova_throttle.compute import recovery
 from nova_throttle.compute import sight
 from nova_throttle.compute import spill
+from nova_throttle.compute import tickets
 from nova_throttle import conf as throttle_conf
 from nova_throttle import endpoint
 from nova_throttle import exception
@@ -75,14 +75,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             )
         )
         # Here, in the main thread, it ends the process in either mode.
-        self._open_journal()
-
-    def _open_journal(self) -> None:
-        try:
-            self._desk.journal.open()
-        except exception.JournalLocked as error:
-            LOG.critical('nova-throttle: %s; nova-compute stops', error)
-            sys.exit(1)
+        self._desk.open_journal()
 
     @property
     def throttle(self) -> controller.Controller:
@@ -93,7 +86,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def _before_start(self) -> None:
         """Get ready; a manager that was stopped may start again."""
-        self._open_journal()
+        self._desk.open_journal()
         self._recovery.begin()
 
     def post_start_hook(self) -> None:
@@ -130,7 +123,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def _cleanup_live_migrations_in_pool(self) -> None:
         """Leave the queue as it is: it goes on after the restart."""
-        self._desk.take_tickets_back()
+        tickets.take_all_back(self, self._desk.jobs)
         super()._cleanup_live_migrations_in_pool()
 
     # A live migration that comes to this host
@@ -217,16 +210,8 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         A request that can't be accepted leaves with nothing held; whoever
         asked is not waiting for an exception.
         """
-        self._desk.take(
-            self._desk.make_job(
-                context,
-                dest,
-                instance,
-                block_migration,
-                migration,
-                migrate_data,
-            )
-        )
+        request = (context, dest, instance, block_migration, migration)
+        self._desk.intake.take(self._desk.make_job(*request, migrate_data))
 
     def _do_pre_live_migration_from_source(
         self,
@@ -240,7 +225,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     ) -> Any:
         job = self._desk.jobs.of_migration(migration.uuid)
         if job is not None:
-            self._desk.prepare(job, source_bdms)
+            self._desk.run.prepare(job, source_bdms)
         migrate_data = super()._do_pre_live_migration_from_source(
             context,
             dest,
@@ -260,10 +245,10 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             # The last step before the driver.
             job = self._desk.jobs.of_migration(migration.uuid)
         if job is not None:
-            self._desk.note_running(job)
+            self._desk.run.note_running(job)
         super()._set_migration_status(migration, status)
         if job is not None:
-            self._desk.drive(job)
+            self._desk.run.drive(job)
 
     def _post_live_migration(
         self,
@@ -296,25 +281,17 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         migrate_data: Any = None,
         source_bdms: Any = None,
     ) -> Any:
+        first, last = (ctxt, instance, dest), {'source_bdms': source_bdms}
         return self._desk.ending.end(
             self._desk.ending.job_of(instance, migrate_data),
             Verdict.ARRIVED,
             functools.partial(
                 super()._post_live_migration_update_host,
-                ctxt,
-                instance,
-                dest,
-                block_migration,
-                migrate_data,
-                source_bdms=source_bdms,
+                *(*first, block_migration, migrate_data),
+                **last,
             ),
             functools.partial(
-                super()._rollback_live_migration,
-                ctxt,
-                instance,
-                dest,
-                migrate_data,
-                source_bdms=source_bdms,
+                super()._rollback_live_migration, *first, migrate_data, **last
             ),
         )
 
@@ -328,28 +305,21 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         source_bdms: Any = None,
         **kwargs: Any,
     ) -> Any:
+        first, last = (context, instance, dest), {'source_bdms': source_bdms}
         job = self._desk.ending.job_of(instance, migrate_data)
+        block_migration = None if job is None else job.block_migration
         return self._desk.ending.end(
             job,
             Verdict.STAYED,
             functools.partial(
                 super()._post_live_migration_update_host,
-                context,
-                instance,
-                dest,
-                None if job is None else job.block_migration,
-                migrate_data,
-                source_bdms=source_bdms,
+                *(*first, block_migration, migrate_data),
+                **last,
             ),
             functools.partial(
                 super()._rollback_live_migration,
-                context,
-                instance,
-                dest,
-                migrate_data,
-                migration_status,
-                source_bdms=source_bdms,
-                **kwargs,
+                *(*first, migrate_data, migration_status),
+                **{**last, **kwargs},
             ),
             migration_status,
         )

@@ -64,7 +64,7 @@ class Recovery:
         self._carrying = threading.Lock()
         # Each by itself: one whose hypervisor hangs holds its own slot only.
         self._interrupted = postman.Postman('interrupted', self._resume_one)
-        desk.recover = self.recover
+        desk.completion.recover = self.recover
 
     def begin(self) -> None:
         """Take what was in progress as owners, before anything starts."""
@@ -163,9 +163,11 @@ class Recovery:
         job = self._job(entry)
         newer = self._desk.jobs.of_instance(entry.instance_uuid)
         if CONF.nova_throttle.on_restart == 'cancel':
-            self._desk.leave(job, 'cancelled', exception.CancelledByRestart())
+            self._desk.completion.leave(
+                job, 'cancelled', exception.CancelledByRestart()
+            )
         elif newer is not None:
-            self._desk.leave(
+            self._desk.completion.leave(
                 job,
                 'cancelled',
                 exception.Superseded(
@@ -174,7 +176,7 @@ class Recovery:
                 ),
             )
         elif job.migration.status in compat.FINAL_STATUSES:
-            self._desk.leave(
+            self._desk.completion.leave(
                 job,
                 'error',
                 exception.MigrationNotQueued(
@@ -192,7 +194,7 @@ class Recovery:
             instance=job.instance,
         )
         record.restore_pci_requests(entry, job)
-        self._desk.retake(job)
+        self._desk.intake.retake(job)
 
     def _resume(self, entry: Any) -> None:
         """Deal with what was interrupted in one of the later phases."""
@@ -275,7 +277,7 @@ class Recovery:
         self._desk.throttle.finish(job.migration.uuid)
 
     def _end(self, job: job_lib.Job, status: str, error: Exception) -> None:
-        self._desk.leave(job, status, error)
+        self._desk.completion.leave(job, status, error)
         self._desk.throttle.finish(job.migration.uuid)
 
     def find_leftovers(self, context: Any) -> None:

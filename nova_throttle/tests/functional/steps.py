@@ -142,8 +142,8 @@ class Steps(fixtures.Fixture):
     def _watch_threads(self):
         desk = self._manager._desk
         self._mark('handler', self._manager, 'live_migration', _instance)
-        self._mark('worker', desk._workers, '_work', _job)
-        self._mark('clerk', desk, '_file', _job)
+        self._mark('worker', desk.run._workers, '_work', _job)
+        self._mark('clerk', desk.completion, '_file', _job)
         self._mark('libvirt', operation.Operation, 'run', _operation)
 
     def _mark(self, role, target, name, find_uuid):

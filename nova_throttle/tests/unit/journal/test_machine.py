@@ -106,6 +106,8 @@ class JournalMachine(stateful.RuleBasedStateMachine):
         self.journal.close()
         self.limit()
         self.start()
+        if damaged:
+            self.on_disk = {}
         self.model = dict(self.on_disk)
 
     @stateful.precondition(lambda self: self.disk_works)

@@ -31,8 +31,8 @@ from nova_throttle.agreement import destination as destination_lib
 from nova_throttle.agreement import host as host_lib
 from nova_throttle.agreement import messages
 from nova_throttle.agreement import source as source_lib
-from nova_throttle.compute import checks
-from nova_throttle.compute import postman
+from nova_throttle.compute import senders
+from nova_throttle.compute.source import checks
 from nova_throttle import exception
 from nova_throttle import rpcapi
 
@@ -63,8 +63,8 @@ class Peers:
         self._first_asked = first_asked
         self._changed = changed
         self._api = rpcapi.PeerAPI()
-        self._asks = postman.Postman('ask', self._ask)
-        self._tells = postman.Postman('tell', self._tell)
+        self._asks = senders.Postman('ask', self._ask)
+        self._tells = senders.Postman('tell', self._tell)
         self._known_open: set[str] = set()
         limit = CONF.nova_throttle.max_incoming_live_migrations
         self.incoming = destination_lib.Destination(

@@ -127,7 +127,7 @@ class SilentDestinationTestCase(ArrivalTestCase):
         self.assert_moved(self.server)
 
     def wait_first_attempt(self):
-        leaver = self.src.manager._desk.leaver
+        leaver = self.src.manager._parts.leaver
         self.wait_for(lambda: leaver.knows(self.migration(self.server).uuid))
         self.wait_for(lambda: self.owners() == ())
         self.assertIsNotNone(self._journaled(self.server))

@@ -400,6 +400,7 @@ class InPlaceOfItTestCase(base.JournalTestCase):
 
 AS_NOBODY = """
 import os, sys
+# First, because the package of the tests decides on the kind of threads.
 from nova_throttle.tests.unit.journal import base
 from nova_throttle import journal
 os.setresuid(65534, 65534, 65534)

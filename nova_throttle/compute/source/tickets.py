@@ -15,7 +15,7 @@
 from typing import Any
 
 from nova_throttle.admission import request as request_lib
-from nova_throttle.compute import job as job_lib
+from nova_throttle.compute.source import job as job_lib
 
 
 def hand(manager: Any, job: job_lib.Job, ticket: request_lib.Ticket) -> None:

@@ -24,16 +24,16 @@ from oslo_log import log as logging
 
 from nova_throttle.admission import request as request_lib
 from nova_throttle.agreement import messages
-from nova_throttle.compute import completion
-from nova_throttle.compute import deferral
-from nova_throttle.compute import ending
-from nova_throttle.compute import intake
-from nova_throttle.compute import job as job_lib
-from nova_throttle.compute import leaving
 from nova_throttle.compute import peers
-from nova_throttle.compute import reasons
-from nova_throttle.compute import run
-from nova_throttle.compute import succession
+from nova_throttle.compute.source import cleanup
+from nova_throttle.compute.source import completion
+from nova_throttle.compute.source import deferral
+from nova_throttle.compute.source import ending
+from nova_throttle.compute.source import intake
+from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import run
+from nova_throttle.compute.source import succession
+from nova_throttle.compute.source import wait_events
 from nova_throttle.compute import threads
 from nova_throttle import exception
 from nova_throttle import journal
@@ -72,7 +72,7 @@ def make_request(
     )
 
 
-class Desk:
+class Assembly:
     """All that one host needs to decide on its live migrations.
 
     It only puts the parts together: each knows what it is given here.
@@ -95,12 +95,12 @@ class Desk:
             lambda: self.reasons.look(),
         )
         self.throttle = self.peers.throttle
-        self.reasons = reasons.Reasons(
+        self.reasons = wait_events.Reasons(
             manager.host, self.jobs, self.throttle.snapshot
         )
         self.clerk = threads.BackgroundWorker('clerk')
         self.succession = succession.Succession(self.jobs, self.journal)
-        self.leaver = leaving.Leaver(
+        self.leaver = cleanup.Leaver(
             manager, self.journal, self.succession.phase_of
         )
         self._make_ways_out()

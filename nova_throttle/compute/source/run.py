@@ -27,19 +27,19 @@ from nova_throttle.admission import controller
 from nova_throttle.admission import effects
 from nova_throttle.admission import request as request_lib
 from nova_throttle.agreement import messages
-from nova_throttle.compute import allocations
-from nova_throttle.compute import checks
 from nova_throttle.compute import compat
-from nova_throttle.compute import credentials
-from nova_throttle.compute import deferral as deferral_lib
-from nova_throttle.compute import ending
-from nova_throttle.compute import job as job_lib
-from nova_throttle.compute import leaving
-from nova_throttle.compute import reasons as reasons_lib
-from nova_throttle.compute import record
-from nova_throttle.compute import secret
+from nova_throttle.compute.source import allocations
+from nova_throttle.compute.source import checks
+from nova_throttle.compute.source import cleanup
+from nova_throttle.compute.source import credentials
+from nova_throttle.compute.source import deferral as deferral_lib
+from nova_throttle.compute.source import ending
+from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import record
+from nova_throttle.compute.source import secret
+from nova_throttle.compute.source import tickets
+from nova_throttle.compute.source import wait_events as reasons_lib
 from nova_throttle.compute import threads
-from nova_throttle.compute import tickets
 from nova_throttle import exception
 from nova_throttle import journal as journal_lib
 
@@ -68,7 +68,7 @@ class Run:
         journal: journal_lib.Journal,
         throttle: controller.Controller,
         deferral: deferral_lib.Deferral,
-        leaver: leaving.Leaver,
+        leaver: cleanup.Leaver,
         reasons: reasons_lib.Reasons,
         leave: Callable[[job_lib.Job, str, BaseException], None],
     ) -> None:

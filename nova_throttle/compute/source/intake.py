@@ -21,14 +21,14 @@ from typing import Any
 from oslo_log import log as logging
 
 from nova_throttle.admission import controller
-from nova_throttle.compute import deferral as deferral_lib
-from nova_throttle.compute import event
-from nova_throttle.compute import job as job_lib
-from nova_throttle.compute import leaving
-from nova_throttle.compute import reasons as reasons_lib
-from nova_throttle.compute import record
-from nova_throttle.compute import succession as succession_lib
-from nova_throttle.compute import tickets
+from nova_throttle.compute.source import cleanup
+from nova_throttle.compute.source import deferral as deferral_lib
+from nova_throttle.compute.source import event
+from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import record
+from nova_throttle.compute.source import succession as succession_lib
+from nova_throttle.compute.source import tickets
+from nova_throttle.compute.source import wait_events as reasons_lib
 from nova_throttle import exception
 from nova_throttle import journal as journal_lib
 
@@ -57,7 +57,7 @@ class Intake:
         journal: journal_lib.Journal,
         throttle: controller.Controller,
         succession: succession_lib.Succession,
-        leaver: leaving.Leaver,
+        leaver: cleanup.Leaver,
         deferral: deferral_lib.Deferral,
         reasons: reasons_lib.Reasons,
         leave: Callable[[job_lib.Job, str, BaseException], None],

@@ -29,10 +29,10 @@ from nova_throttle.admission import standstill
 from nova_throttle.agreement import counting
 from nova_throttle.agreement import ledger
 from nova_throttle.agreement import messages
-from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import peers as peers_lib
-from nova_throttle.compute import postman
+from nova_throttle.compute import senders
+from nova_throttle.compute.source import checks
 from nova_throttle import exception
 from nova_throttle import rpcapi
 
@@ -55,7 +55,7 @@ class Arrivals:
         # Instances that this host has prepared for and that are not here yet.
         self._begun: set[str] = set()
         self._counting = counting.Counting(rpcapi.PEER_TIMEOUT)
-        self._reports = postman.Postman('report', self._ask_source)
+        self._reports = senders.Postman('report', self._ask_source)
 
     @property
     def idle(self) -> bool:

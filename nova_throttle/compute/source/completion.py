@@ -25,14 +25,14 @@ from oslo_log import log as logging
 
 from nova_throttle.admission import controller
 from nova_throttle.compute import compat
-from nova_throttle.compute import event
-from nova_throttle.compute import job as job_lib
-from nova_throttle.compute import leaving
 from nova_throttle.compute import present
-from nova_throttle.compute import reasons as reasons_lib
-from nova_throttle.compute import succession as succession_lib
+from nova_throttle.compute.source import cleanup
+from nova_throttle.compute.source import event
+from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import succession as succession_lib
+from nova_throttle.compute.source import tickets
+from nova_throttle.compute.source import wait_events as reasons_lib
 from nova_throttle.compute import threads
-from nova_throttle.compute import tickets
 from nova_throttle import journal as journal_lib
 
 LOG = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Completion:
         journal: journal_lib.Journal,
         throttle: controller.Controller,
         succession: succession_lib.Succession,
-        leaver: leaving.Leaver,
+        leaver: cleanup.Leaver,
         reasons: reasons_lib.Reasons,
         clerk: threads.BackgroundWorker,
     ) -> None:

@@ -24,7 +24,7 @@ from nova.compute import utils as compute_utils
 from oslo_log import log as logging
 
 from nova_throttle.compute import compat
-from nova_throttle.compute import job as job_lib
+from nova_throttle.compute.source import job as job_lib
 from nova_throttle import exception
 
 LOG = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ records; and which migration Nova's code is about that names only the server.
 
 from typing import Any
 
-from nova_throttle.compute import job as job_lib
 from nova_throttle.compute import present
+from nova_throttle.compute.source import job as job_lib
 from nova_throttle import journal as journal_lib
 
 

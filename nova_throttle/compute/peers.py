@@ -118,7 +118,7 @@ class Peers:
         except exception.HostNotThrottled:
             self._open(host)
         except exception.ThrottleError as error:
-            LOG.warning('Destination %s can not be asked: %s', host, error)
+            LOG.warning('Destination %s cannot be asked: %s', host, error)
             self.throttle.failed(host)
             answered = False
         else:
@@ -136,13 +136,13 @@ class Peers:
                 self.incoming.compose(host),
             )
         except exception.ThrottleError as error:
-            LOG.warning('Source %s can not be told: %s', host, error)
+            LOG.warning('Source %s cannot be told: %s', host, error)
 
     def _open(self, host: str) -> None:
         if host not in self._known_open:
             self._known_open.add(host)
             LOG.info(
-                'Destination %s keeps no gate for incoming live migrations: '
+                'Destination %s does not limit incoming live migrations: '
                 'nova-throttle is not active there, or is too old',
                 host,
             )
@@ -151,7 +151,9 @@ class Peers:
     def _note_gate(self, host: str) -> None:
         if host in self._known_open:
             self._known_open.discard(host)
-            LOG.info('Destination %s keeps a gate now', host)
+            LOG.info(
+                'Destination %s limits incoming live migrations now', host
+            )
 
     def look(self, context: Any) -> None:
         """Ask again where no word came for long: messages may be lost."""

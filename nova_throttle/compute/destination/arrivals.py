@@ -104,7 +104,7 @@ class Arrivals:
         except Exception:
             # Nova would prepare; the next look counts it.
             LOG.warning(
-                'Can not count a live migration that comes',
+                'Cannot count a live migration that comes',
                 instance=instance,
                 exc_info=True,
             )
@@ -185,7 +185,7 @@ class Arrivals:
         except exception.HostNotThrottled:
             pass
         except exception.ThrottleError as error:
-            LOG.warning('Source %s can not be asked: %s', source, error)
+            LOG.warning('Source %s cannot be asked: %s', source, error)
             return False
         else:
             self._gate.hear(ask, reported=True)

@@ -112,9 +112,10 @@ class Leaver:
         :returns: whether all is done; otherwise it is tried again later.
         """
         LOG.info(
-            'Live migration %(uuid)s to %(dest)s leaves as %(status)s: '
+            'Live migration %(uuid)s to %(dest)s: %(work)s (%(status)s): '
             '%(reason)s',
             {
+                'work': 'finishing' if status == COMPLETED else 'rolling back',
                 'uuid': job.migration.uuid,
                 'dest': job.dest,
                 'status': status,
@@ -130,7 +131,7 @@ class Leaver:
             )
         except Exception:
             # It leaves all the same: only a restart would forget it.
-            LOG.exception('Can not note that %s leaves', job)
+            LOG.exception('Cannot note that %s leaves', job)
         return self.attempt(job, status)
 
     def attempt(self, job: job_lib.Job, status: str) -> bool:

@@ -120,7 +120,7 @@ def _add_fault(job: job_lib.Job, error: BaseException) -> None:
 
 def _log(job: job_lib.Job, what: str) -> None:
     LOG.exception(
-        'Can not record the %(what)s of live migration %(uuid)s',
+        'Cannot record the %(what)s of live migration %(uuid)s',
         {'what': what, 'uuid': job.migration.uuid},
         instance=job.instance,
     )

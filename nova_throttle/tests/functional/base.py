@@ -151,7 +151,7 @@ class Guests:
         """Refuse an abort, as libvirt does in post-copy mode."""
         raise fakelibvirt.make_libvirtError(
             fakelibvirt.libvirtError,
-            'can not abort migration in post-copy mode',
+            'cannot abort migration in post-copy mode',
             error_code=fakelibvirt.VIR_ERR_OPERATION_INVALID,
         )
 

@@ -163,7 +163,7 @@ class AbortTestCase(base.ThrottleTestCase):
         def refuse(domain):
             raise fakelibvirt.make_libvirtError(
                 fakelibvirt.libvirtError,
-                'can not abort migration in post-copy mode',
+                'cannot abort migration in post-copy mode',
                 error_code=fakelibvirt.VIR_ERR_OPERATION_INVALID,
             )
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A guest arrives and Nova can not finish: nothing is stuck or leaked.
+"""A guest arrives and Nova cannot finish: nothing is stuck or leaked.
 
 libvirt needs no nova-compute at the destination. When it has moved the guest,
 the source's nova-compute asks the destination's to do the rest, and waits.

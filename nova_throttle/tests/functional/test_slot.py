@@ -156,12 +156,12 @@ class AnyDriverTestCase(base.ThrottleTestCase):
         self.migrate(a)
         job = self.src.manager._parts.jobs.of_instance(a['id'])
         self.wait_for(lambda: job.awaits_callback)
-        self.src.manager._parts.find_lost_owners(job.context)
+        self.src.manager._parts.completion.find_lost_owners(job.context)
         self.assertEqual((job.migration.uuid,), self.owners())
         record = self.migration(a)
         record.status = 'completed'
         record.save()
-        self.src.manager._parts.find_lost_owners(job.context)
+        self.src.manager._parts.completion.find_lost_owners(job.context)
         self.assertEqual((), self.owners())
 
 

@@ -274,13 +274,13 @@ class BusSilent(ThrottleError):
 
 
 class UnreadableConfig(ThrottleError):
-    msg_fmt = 'the configuration can not be used: %(reason)s'
+    msg_fmt = 'the configuration cannot be used: %(reason)s'
 
 
 class ActivationError(ThrottleError):
     """The throttle was asked for and can't be had: nova-compute must stop."""
 
-    msg_fmt = 'can not be activated'
+    msg_fmt = 'cannot be activated'
 
 
 class UntestedNova(ActivationError):

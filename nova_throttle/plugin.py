@@ -104,7 +104,7 @@ def _activate_or_stop(conf: cfg.ConfigOpts) -> None:
         reason = str(error)
     except Exception as error:
         # Such as a name that this Nova does not have.
-        LOG.debug('nova-throttle can not be activated', exc_info=True)
+        LOG.debug('nova-throttle cannot be activated', exc_info=True)
         reason = f'{type(error).__name__}: {error}'
     else:
         return

@@ -92,7 +92,7 @@ class Checks(upgradecheck.UpgradeCommands):
         if not found.usable:
             return _result(
                 _FAILURE,
-                [f'{found.path} can not be read and written by this user'],
+                [f'{found.path} cannot be read and written by this user'],
             )
         if found.verdict is files.Verdict.NEWER:
             return _result(

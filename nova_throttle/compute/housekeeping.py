@@ -18,10 +18,10 @@ Nothing that operates normally waits for one, and none waits for another.
 import functools
 import time
 
-from nova_throttle.compute import arrivals
-from nova_throttle.compute import desk
-from nova_throttle.compute import evacuated
-from nova_throttle.compute import recovery
+from nova_throttle.compute import assembly
+from nova_throttle.compute.destination import arrivals
+from nova_throttle.compute.destination import evacuated
+from nova_throttle.compute.source import recovery
 from nova_throttle.compute import threads
 
 # Seconds that a stop waits for runs that are in the middle of something: a
@@ -32,14 +32,14 @@ STOP_PATIENCE = 5.0
 class Housekeeping:
     """The periodic tasks of a host, each on a thread of its own.
 
-    :param desk: its admission desk.
+    :param parts: the parts of its host.
     :param recovery: what carries its queue over a restart.
     :param arrivals: what counts what comes to it.
     """
 
     def __init__(
         self,
-        desk: desk.Desk,
+        parts: assembly.Assembly,
         recovery: recovery.Recovery,
         arrivals: arrivals.Arrivals,
     ) -> None:
@@ -49,14 +49,14 @@ class Housekeeping:
                 # First what a restart waits for.
                 ('recovery', lambda context: recovery.carry_on()),
                 ('incoming', arrivals.look),
-                ('outgoing', desk.peers.look),
-                ('cleanup', lambda context: desk.leaver.retry()),
+                ('outgoing', parts.peers.look),
+                ('cleanup', lambda context: parts.leaver.retry()),
                 (
                     'evacuated',
-                    functools.partial(evacuated.look, desk.manager),
+                    functools.partial(evacuated.look, parts.manager),
                 ),
-                ('lost-slots', desk.find_lost_owners),
-                ('journal', lambda context: desk.journal.sync()),
+                ('lost-slots', parts.completion.find_lost_owners),
+                ('journal', lambda context: parts.journal.sync()),
                 ('leftovers', recovery.find_leftovers),
             )
         ]

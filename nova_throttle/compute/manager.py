@@ -12,12 +12,11 @@
 
 """A ComputeManager that asks before it starts a live migration.
 
-It only translates between Nova and the admission desk. Every public method
+It only translates between Nova and the parts of this host. Every public method
 is one of Nova's, so the RPC interface of the service is unchanged.
 """
 
 import functools
-import sys
 from typing import Any
 
 from nova.compute import manager as nova_manager
@@ -26,18 +25,19 @@ from oslo_log import log as logging
 
 from nova_throttle.admission import controller
 from nova_throttle.admission import standstill
-from nova_throttle.compute import abort
-from nova_throttle.compute import allocations
-from nova_throttle.compute import arrival
-from nova_throttle.compute import arrivals
+from nova_throttle.compute import assembly
 from nova_throttle.compute import compat
-from nova_throttle.compute import desk
+from nova_throttle.compute.destination import arrivals
+from nova_throttle.compute.destination import decline
+from nova_throttle.compute.destination import late_post
 from nova_throttle.compute import housekeeping
-from nova_throttle.compute import late
 from nova_throttle.compute import present
-from nova_throttle.compute import recovery
 from nova_throttle.compute import sight
-from nova_throttle.compute import spill
+from nova_throttle.compute.source import abort
+from nova_throttle.compute.source import allocations
+from nova_throttle.compute.source import arrival
+from nova_throttle.compute.source import recovery
+from nova_throttle.compute.source import tickets
 from nova_throttle import conf as throttle_conf
 from nova_throttle import endpoint
 from nova_throttle import exception
@@ -50,8 +50,8 @@ Verdict = arrival.Verdict
 
 # The option that is the limit of a gate, and its group.
 _LIMITS: dict[str, tuple[str, str | None]] = {
-    desk.SOURCE: ('max_concurrent_live_migrations', None),
-    desk.DESTINATION: ('max_incoming_live_migrations', 'nova_throttle'),
+    assembly.SOURCE: ('max_concurrent_live_migrations', None),
+    assembly.DESTINATION: ('max_incoming_live_migrations', 'nova_throttle'),
 }
 
 
@@ -61,46 +61,39 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._desk = desk.Desk(self)
-        self._recovery = recovery.Recovery(self._desk)
-        self._arrivals = arrivals.Arrivals(self, self._desk.peers)
+        self._parts = assembly.Assembly(self)
+        self._recovery = recovery.Recovery(self._parts)
+        self._arrivals = arrivals.Arrivals(self, self._parts.peers)
         self._housekeeping = housekeeping.Housekeeping(
-            self._desk, self._recovery, self._arrivals
+            self._parts, self._recovery, self._arrivals
         )
         self.additional_endpoints.append(
             endpoint.ThrottleEndpoint(
                 self,
-                self._desk.peers,
+                self._parts.peers,
                 functools.partial(sight.of_server, self),
             )
         )
         # Here, in the main thread, it ends the process in either mode.
-        self._open_journal()
-
-    def _open_journal(self) -> None:
-        try:
-            self._desk.journal.open()
-        except exception.JournalLocked as error:
-            LOG.critical('nova-throttle: %s; nova-compute stops', error)
-            sys.exit(1)
+        self._parts.open_journal()
 
     @property
     def throttle(self) -> controller.Controller:
         """The admission controller of this host."""
-        return self._desk.throttle
+        return self._parts.throttle
 
     # Start and stop
 
     def _before_start(self) -> None:
         """Get ready; a manager that was stopped may start again."""
-        self._open_journal()
+        self._parts.open_journal()
         self._recovery.begin()
 
     def post_start_hook(self) -> None:
         """Begin what runs beside the service."""
         super().post_start_hook()
         self._recovery.open_if_nothing_is_left()
-        self._desk.clerk.start()
+        self._parts.clerk.start()
         self._housekeeping.start(CONF.nova_throttle.housekeeping_interval)
 
     def _reset_live_migration(self, context: Any, instance: Any) -> None:
@@ -124,13 +117,13 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     def cleanup_host(self) -> None:
         """End."""
         self._housekeeping.stop()
-        self._desk.deferral.stop()
+        self._parts.deferral.stop()
         super().cleanup_host()
-        self._desk.clerk.stop()
+        self._parts.clerk.stop()
 
     def _cleanup_live_migrations_in_pool(self) -> None:
         """Leave the queue as it is: it goes on after the restart."""
-        self._desk.take_tickets_back()
+        tickets.take_all_back(self, self._parts.jobs)
         super()._cleanup_live_migrations_in_pool()
 
     # A live migration that comes to this host
@@ -145,7 +138,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         limits: Any,
     ) -> Any:
         """Decline, while too many wait, what can as well go elsewhere."""
-        spill.check(self.host, self.throttle, migration)
+        decline.check(self.host, self.throttle, migration)
         return super().check_can_live_migrate_destination(
             ctxt,
             instance,
@@ -169,7 +162,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     ) -> Any:
         """Finish here what came."""
         try:
-            if not late.make_ready(self.host, context, instance):
+            if not late_post.make_ready(self.host, context, instance):
                 return None
             return super().post_live_migration_at_destination(
                 context, instance, block_migration
@@ -217,16 +210,8 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         A request that can't be accepted leaves with nothing held; whoever
         asked is not waiting for an exception.
         """
-        self._desk.take(
-            self._desk.make_job(
-                context,
-                dest,
-                instance,
-                block_migration,
-                migration,
-                migrate_data,
-            )
-        )
+        request = (context, dest, instance, block_migration, migration)
+        self._parts.intake.take(self._parts.make_job(*request, migrate_data))
 
     def _do_pre_live_migration_from_source(
         self,
@@ -238,9 +223,9 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         migrate_data: Any,
         source_bdms: Any,
     ) -> Any:
-        job = self._desk.jobs.of_migration(migration.uuid)
+        job = self._parts.jobs.of_migration(migration.uuid)
         if job is not None:
-            self._desk.prepare(job, source_bdms)
+            self._parts.run.prepare(job, source_bdms)
         migrate_data = super()._do_pre_live_migration_from_source(
             context,
             dest,
@@ -258,12 +243,12 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         job = None
         if status == 'running':
             # The last step before the driver.
-            job = self._desk.jobs.of_migration(migration.uuid)
+            job = self._parts.jobs.of_migration(migration.uuid)
         if job is not None:
-            self._desk.note_running(job)
+            self._parts.run.note_running(job)
         super()._set_migration_status(migration, status)
         if job is not None:
-            self._desk.drive(job)
+            self._parts.run.drive(job)
 
     def _post_live_migration(
         self,
@@ -284,7 +269,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             *args,
             **kwargs,
         )
-        self._desk.ending.check_arrival(instance, migrate_data)
+        self._parts.ending.check_arrival(instance, migrate_data)
         return result
 
     def _post_live_migration_update_host(
@@ -296,25 +281,17 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         migrate_data: Any = None,
         source_bdms: Any = None,
     ) -> Any:
-        return self._desk.ending.end(
-            self._desk.ending.job_of(instance, migrate_data),
+        first, last = (ctxt, instance, dest), {'source_bdms': source_bdms}
+        return self._parts.ending.end(
+            self._parts.ending.job_of(instance, migrate_data),
             Verdict.ARRIVED,
             functools.partial(
                 super()._post_live_migration_update_host,
-                ctxt,
-                instance,
-                dest,
-                block_migration,
-                migrate_data,
-                source_bdms=source_bdms,
+                *(*first, block_migration, migrate_data),
+                **last,
             ),
             functools.partial(
-                super()._rollback_live_migration,
-                ctxt,
-                instance,
-                dest,
-                migrate_data,
-                source_bdms=source_bdms,
+                super()._rollback_live_migration, *first, migrate_data, **last
             ),
         )
 
@@ -328,28 +305,21 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         source_bdms: Any = None,
         **kwargs: Any,
     ) -> Any:
-        job = self._desk.ending.job_of(instance, migrate_data)
-        return self._desk.ending.end(
+        first, last = (context, instance, dest), {'source_bdms': source_bdms}
+        job = self._parts.ending.job_of(instance, migrate_data)
+        block_migration = None if job is None else job.block_migration
+        return self._parts.ending.end(
             job,
             Verdict.STAYED,
             functools.partial(
                 super()._post_live_migration_update_host,
-                context,
-                instance,
-                dest,
-                None if job is None else job.block_migration,
-                migrate_data,
-                source_bdms=source_bdms,
+                *(*first, block_migration, migrate_data),
+                **last,
             ),
             functools.partial(
                 super()._rollback_live_migration,
-                context,
-                instance,
-                dest,
-                migrate_data,
-                migration_status,
-                source_bdms=source_bdms,
-                **kwargs,
+                *(*first, migrate_data, migration_status),
+                **{**last, **kwargs},
             ),
             migration_status,
         )
@@ -368,4 +338,4 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self, context: Any, instance: Any, migration_id: int
     ) -> None:
         """Abort a live migration that is queued, prepares or runs."""
-        abort.abort(self, self._desk, context, instance, migration_id)
+        abort.abort(self, self._parts, context, instance, migration_id)

@@ -31,8 +31,8 @@ from nova_throttle.agreement import destination as destination_lib
 from nova_throttle.agreement import host as host_lib
 from nova_throttle.agreement import messages
 from nova_throttle.agreement import source as source_lib
-from nova_throttle.compute import checks
-from nova_throttle.compute import postman
+from nova_throttle.compute import senders
+from nova_throttle.compute.source import checks
 from nova_throttle import exception
 from nova_throttle import rpcapi
 
@@ -63,8 +63,8 @@ class Peers:
         self._first_asked = first_asked
         self._changed = changed
         self._api = rpcapi.PeerAPI()
-        self._asks = postman.Postman('ask', self._ask)
-        self._tells = postman.Postman('tell', self._tell)
+        self._asks = senders.Postman('ask', self._ask)
+        self._tells = senders.Postman('tell', self._tell)
         self._known_open: set[str] = set()
         limit = CONF.nova_throttle.max_incoming_live_migrations
         self.incoming = destination_lib.Destination(
@@ -118,7 +118,7 @@ class Peers:
         except exception.HostNotThrottled:
             self._open(host)
         except exception.ThrottleError as error:
-            LOG.warning('Destination %s can not be asked: %s', host, error)
+            LOG.warning('Destination %s cannot be asked: %s', host, error)
             self.throttle.failed(host)
             answered = False
         else:
@@ -136,13 +136,13 @@ class Peers:
                 self.incoming.compose(host),
             )
         except exception.ThrottleError as error:
-            LOG.warning('Source %s can not be told: %s', host, error)
+            LOG.warning('Source %s cannot be told: %s', host, error)
 
     def _open(self, host: str) -> None:
         if host not in self._known_open:
             self._known_open.add(host)
             LOG.info(
-                'Destination %s keeps no gate for incoming live migrations: '
+                'Destination %s does not limit incoming live migrations: '
                 'nova-throttle is not active there, or is too old',
                 host,
             )
@@ -151,7 +151,9 @@ class Peers:
     def _note_gate(self, host: str) -> None:
         if host in self._known_open:
             self._known_open.discard(host)
-            LOG.info('Destination %s keeps a gate now', host)
+            LOG.info(
+                'Destination %s limits incoming live migrations now', host
+            )
 
     def look(self, context: Any) -> None:
         """Ask again where no word came for long: messages may be lost."""

@@ -77,7 +77,7 @@ class Files:
     def judge(self) -> Verdict:
         """Say what is at the path, without SQLite, which may write.
 
-        :raises OSError: if that can not be told.
+        :raises OSError: if that cannot be told.
         """
         names = (self.path, *self._sidecars())
         if any(os.path.lexists(name) > _is_file(name) for name in names):
@@ -148,7 +148,7 @@ class Lock:
 
         :param timeout: seconds to wait for another process.
         :returns: whether we have it.
-        :raises OSError: if it can not be told.
+        :raises OSError: if it cannot be told.
         """
         if self._lock.acquired:
             return True

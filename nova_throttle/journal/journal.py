@@ -32,7 +32,6 @@ from nova_throttle import exception
 from nova_throttle.journal import files as files_lib
 from nova_throttle.journal import memory as memory_lib
 from nova_throttle.journal import row as row_lib
-from nova_throttle.journal import salvage
 from nova_throttle.journal import store as store_lib
 from nova_throttle.objects import base
 from nova_throttle.objects import entry as entry_obj
@@ -41,6 +40,10 @@ LOG = logging.getLogger(__name__)
 
 # For an earlier nova-compute of this host that is just ending.
 _LOCK_SECONDS = 2
+
+# SQLite's words when a file may be healthy that it cannot read now: the first
+# is for an operator's own sqlite3.
+_OF_THE_DISK = ('locked', 'I/O', 'readonly', 'disk is full', 'unable to open')
 
 # By their file: oslo.concurrency's locks are for processes, not in one.
 _opened: 'weakref.WeakValueDictionary[str, Journal]' = (
@@ -224,7 +227,7 @@ class Journal:
         """Return the file, open, whatever is at its path.
 
         :raises Exception: any, if that is not possible now; even then what
-            can be read has been.
+            can be read of a journal has been.
         """
         refusal = self._own()
         verdict = self._files.judge()
@@ -235,7 +238,7 @@ class Journal:
             except OSError:
                 raise
             except Exception as error:
-                if 'locked' in str(error):  # by an operator's sqlite3
+                if any(word in str(error) for word in _OF_THE_DISK):
                     raise
                 verdict, reason = files_lib.Verdict.DAMAGED, str(error)
         return self._attach_to_new(verdict, reason, refusal)
@@ -276,15 +279,12 @@ class Journal:
         refusal: OSError | None,
     ) -> store_lib.Store:
         vanished = self._durable
-        found = salvage.salvage(self._files.path)
-        good = self._readable(found)
-        self._memory.load(good.values(), complete=not refusal)
+        self._memory.load((), complete=not refusal)
         if refusal:
             raise refusal
-        strange = {p: row for p, row in found.items() if p not in good}
         self._files.start_draft()
         try:
-            self._write_draft(strange)
+            self._write_draft()
             aside = self._files.replace(verdict)
         except BaseException:
             # It would take what is left of a full disk.
@@ -295,10 +295,10 @@ class Journal:
         self._unsaved, self._strange = set(), set()
         return store_lib.Store(self._files.path)
 
-    def _write_draft(self, strange: Mapping[int, row_lib.Row]) -> None:
+    def _write_draft(self) -> None:
         with contextlib.closing(store_lib.Store(self._files.draft)) as draft:
             draft.create()
-            draft.write({**strange, **self._memory.rows}, strange)
+            draft.write(self._memory.rows)
 
     def _readable(
         self, found: Mapping[int, row_lib.Row]
@@ -329,7 +329,7 @@ class Journal:
         if not self._in_memory_only:
             self._note(
                 std_logging.ERROR,
-                'Journal %s can not be used (%s): until it can, new entries '
+                'Journal %s cannot be used (%s): until it can, new entries '
                 'are in memory only and lost when nova-compute ends',
                 self._files.path,
                 error,
@@ -352,7 +352,7 @@ class Journal:
             self._complained.add(row)
             self._note(
                 std_logging.ERROR,
-                'Entry of live migration %s in journal %s can not be read '
+                'Entry of live migration %s in journal %s cannot be read '
                 '(%s): it goes to the table set_aside there',
                 row.migration_uuid,
                 self._files.path,

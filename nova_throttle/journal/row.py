@@ -16,17 +16,13 @@ A row is used as it was written or not at all: its seal covers its place, its
 revision and its content, whatever the database around it has become.
 """
 
-from collections.abc import Iterator
 import dataclasses
 import hashlib
 import re
 
 # Whoever changes the meaning of a row changes the mark: then an older release
 # does not take for its own what it finds in a newer journal.
-_SEAL = re.compile(
-    rb'nt1:([0-9a-f]{16}):([0-9a-f]{16})'
-    rb':([0-9]{1,4}):([0-9]{1,9}):[0-9a-f]{64}'
-)
+_SEAL = re.compile(rb'nt1:([0-9a-f]{16}):([0-9a-f]{16}):[0-9a-f]{64}')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +46,7 @@ class Row:
         uuid, primitive = self.migration_uuid, self.primitive
         place = f'{self.position:016x}:{self.revision:016x}'
         digest = hashlib.sha256(f'{place}:{uuid}:{primitive}'.encode())
-        lengths = f'{len(uuid.encode())}:{len(primitive.encode())}'
-        return f'nt1:{place}:{lengths}:{digest.hexdigest()}'
+        return f'nt1:{place}:{digest.hexdigest()}'
 
 
 def unsealed(seal: bytes, uuid: bytes, primitive: bytes) -> Row | None:
@@ -72,16 +67,3 @@ def unsealed(seal: bytes, uuid: bytes, primitive: bytes) -> Row | None:
     except UnicodeDecodeError:
         return None
     return row if row.seal.encode() == seal else None
-
-
-def carved(data: bytes) -> Iterator[Row]:
-    """Yield the rows that lie in one piece in any bytes.
-
-    :param data: for instance what is left of a database.
-    """
-    for found in _SEAL.finditer(data):
-        middle = found.end() + int(found[3])
-        end = middle + int(found[4])
-        row = unsealed(found[0], data[found.end() : middle], data[middle:end])
-        if row is not None:
-            yield row

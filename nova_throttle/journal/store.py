@@ -38,13 +38,8 @@ _BUSY_SECONDS = 1
 # the choice is not WAL but what fails best: one file that is complete after
 # each put, where a WAL loses all that follows its first bad byte, silently;
 # no memory-mapped -shm, whose truncation kills the process. TRUNCATE syncs
-# the end of the transaction, which DELETE does with EXTRA only; PERSIST would
-# leave removed rows in the journal, where salvage finds them.
-#
-# A row is salvaged from a damaged file when it lies in one piece, so a page
-# has room for a common one; the cost of 4 to 32 kB pages is the same.
+# the end of the transaction, which DELETE does with EXTRA only.
 _PRAGMAS = (
-    'page_size = 32768',
     'journal_mode = TRUNCATE',
     'synchronous = FULL',
     'secure_delete = ON',
@@ -53,7 +48,6 @@ _PRAGMAS = (
     'temp_store = MEMORY',
 )
 
-# The columns of a row lie in this order in the file; see row.carved().
 _SCHEMA = (
     'CREATE TABLE entries (position INTEGER PRIMARY KEY, seal TEXT NOT NULL,'
     ' migration_uuid TEXT NOT NULL, primitive TEXT NOT NULL)',
@@ -99,15 +93,19 @@ class Store:
     def load(self) -> dict[int, row_lib.Row]:
         """Return position -> row of all rows.
 
+        One that is not as it was written comes without its content.
+
         :raises sqlite3.Error: if the file is damaged.
         """
         (verdict,) = self._db.execute('PRAGMA integrity_check(1)').fetchone()
         if verdict != b'ok':
             raise sqlite3.DatabaseError(verdict.decode(errors='replace'))
+        # Of a column that has another name now, the check says nothing.
+        self._db.execute('SELECT migration_uuid FROM set_aside LIMIT 1')
         found = self._db.execute(
             'SELECT position, seal, migration_uuid, primitive FROM entries'
         )
-        return {position: _row(*columns) for position, *columns in found}
+        return {columns[0]: _row(*columns) for columns in found}
 
     def write(
         self,
@@ -151,18 +149,14 @@ class Store:
             raise
 
 
-def _row(*columns: Any) -> row_lib.Row:
+def _row(position: int, *columns: Any) -> row_lib.Row:
     # A damaged column can have become a number.
     seal, uuid, primitive = (
         column if isinstance(column, bytes) else str(column).encode()
         for column in columns
     )
     row = row_lib.unsealed(seal, uuid, primitive)
-    if row is None:
-        raise sqlite3.DatabaseError(
-            f'the entry of live migration {uuid!r} is not as it was written'
-        )
-    return row
+    return row or row_lib.Row(position, 0, uuid.decode(errors='replace'), '')
 
 
 def _change(position: int, row: row_lib.Row | None) -> tuple[str, Any]:

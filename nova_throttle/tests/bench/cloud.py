@@ -133,9 +133,9 @@ class Cloud(libvirt_base.ServersTestBase):
 
     def settle(self) -> None:
         """Wait until ours has nothing to tell to anybody."""
-        desk = getattr(self.manager, '_desk', None)
-        if desk is not None:
-            self._wait_for(lambda: desk.peers.idle and desk.reasons.idle)
+        parts = getattr(self.manager, '_parts', None)
+        if parts is not None:
+            self._wait_for(lambda: parts.peers.idle and parts.reasons.idle)
 
     def _wait_for(self, condition: Callable[[], Any]) -> None:
         deadline = time.monotonic() + PATIENCE

@@ -151,7 +151,7 @@ class Guests:
         """Refuse an abort, as libvirt does in post-copy mode."""
         raise fakelibvirt.make_libvirtError(
             fakelibvirt.libvirtError,
-            'can not abort migration in post-copy mode',
+            'cannot abort migration in post-copy mode',
             error_code=fakelibvirt.VIR_ERR_OPERATION_INVALID,
         )
 
@@ -238,8 +238,8 @@ class ThrottleTestCase(
         """Wait until no host has anything to tell another."""
         for compute in self.computes.values():
             manager = compute.manager
-            desk = manager._desk
-            talks = (desk.peers, desk.reasons, manager._arrivals)
+            parts = manager._parts
+            talks = (parts.peers, parts.reasons, manager._arrivals)
             self.wait_for(
                 lambda t=talks: all(each.idle for each in t),
                 lambda m=manager: f'{m.host} still talks',
@@ -252,7 +252,7 @@ class ThrottleTestCase(
 
     def retry(self):
         """Have the source try again at once what failed as requests left."""
-        leaver = self.src.manager._desk.leaver
+        leaver = self.src.manager._parts.leaver
         for departure in list(leaver._departures.values()):
             departure.due = 0
         leaver.retry()
@@ -322,11 +322,11 @@ class ThrottleTestCase(
 
     def context_of(self, server):
         """Return the request context of a server's newest migration."""
-        return self.src.manager._desk.jobs.of_instance(server['id']).context
+        return self.src.manager._parts.jobs.of_instance(server['id']).context
 
     def instance(self, server):
         """Return the instance object of a server in migration."""
-        return self.src.manager._desk.jobs.of_instance(server['id']).instance
+        return self.src.manager._parts.jobs.of_instance(server['id']).instance
 
     @property
     def cell(self):
@@ -406,7 +406,7 @@ class ThrottleTestCase(
                 )
 
     def _journaled(self, server):
-        return self.src.manager._desk.journal.get(self.migration(server).uuid)
+        return self.src.manager._parts.journal.get(self.migration(server).uuid)
 
     def owners(self):
         return self.throttle.snapshot().gates['source'].owners

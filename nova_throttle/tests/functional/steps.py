@@ -121,7 +121,7 @@ class Steps(fixtures.Fixture):
         ):
             self._watch(kind, target, _public_methods(target))
         # Its own tests make a disk fail: it goes on without, and is silent.
-        self._watch('journal', manager._desk.journal, ('put',))
+        self._watch('journal', manager._parts.journal, ('put',))
 
     # What a test asks
 
@@ -140,10 +140,10 @@ class Steps(fixtures.Fixture):
     # Which threads are a migration's
 
     def _watch_threads(self):
-        desk = self._manager._desk
+        parts = self._manager._parts
         self._mark('handler', self._manager, 'live_migration', _instance)
-        self._mark('worker', desk._workers, '_work', _job)
-        self._mark('clerk', desk, '_file', _job)
+        self._mark('worker', parts.run._workers, '_work', _job)
+        self._mark('clerk', parts.completion, '_file', _job)
         self._mark('libvirt', operation.Operation, 'run', _operation)
 
     def _mark(self, role, target, name, find_uuid):

@@ -27,7 +27,7 @@ class AbortTestCase(base.ThrottleTestCase):
         self.assertNotIn(server['id'], self.guests.running)
         self.wait_for(
             lambda: (
-                server['id'] not in self.src.manager._desk.jobs._by_instance
+                server['id'] not in self.src.manager._parts.jobs._by_instance
             )
         )
         self.assertNotIn(
@@ -107,7 +107,7 @@ class AbortTestCase(base.ThrottleTestCase):
         self.assertNotIn(a['id'], self.src.manager._waiting_live_migrations)
         self.abort(a)
         self.wait_for(
-            lambda: self.src.manager._desk.jobs.of_instance(a['id'])._aborted
+            lambda: self.src.manager._parts.jobs.of_instance(a['id'])._aborted
         )
         proceed.set()
         self.assert_aborted(a)
@@ -163,7 +163,7 @@ class AbortTestCase(base.ThrottleTestCase):
         def refuse(domain):
             raise fakelibvirt.make_libvirtError(
                 fakelibvirt.libvirtError,
-                'can not abort migration in post-copy mode',
+                'cannot abort migration in post-copy mode',
                 error_code=fakelibvirt.VIR_ERR_OPERATION_INVALID,
             )
 

@@ -102,7 +102,7 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
 
     def record_calls(self):
         calls = []
-        original = self.src.manager._desk._accept
+        original = self.src.manager._parts.intake._accept
 
         def accept(job):
             calls.append(
@@ -120,7 +120,7 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
             )
             return original(job)
 
-        self.src.manager._desk._accept = accept
+        self.src.manager._parts.intake._accept = accept
         return calls
 
     def test_two_hundred_queued_requests_add_no_thread(self):

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A guest arrives and Nova can not finish: nothing is stuck or leaked.
+"""A guest arrives and Nova cannot finish: nothing is stuck or leaked.
 
 libvirt needs no nova-compute at the destination. When it has moved the guest,
 the source's nova-compute asks the destination's to do the rest, and waits.
@@ -127,7 +127,7 @@ class SilentDestinationTestCase(ArrivalTestCase):
         self.assert_moved(self.server)
 
     def wait_first_attempt(self):
-        leaver = self.src.manager._desk.leaver
+        leaver = self.src.manager._parts.leaver
         self.wait_for(lambda: leaver.knows(self.migration(self.server).uuid))
         self.wait_for(lambda: self.owners() == ())
         self.assertIsNotNone(self._journaled(self.server))

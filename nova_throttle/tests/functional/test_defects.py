@@ -116,7 +116,7 @@ class Defects:
         a, b = self.queue_behind()
 
         def refuse(*args, **kwargs):
-            raise RuntimeError('the destination can not prepare')
+            raise RuntimeError('the destination cannot prepare')
 
         dest = self.computes['dest'].manager
         setattr(dest, base.preparation(dest), refuse)

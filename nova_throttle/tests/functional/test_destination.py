@@ -349,7 +349,7 @@ class PeerTestCase(DestinationTestCase):
         (c,) = self.boot(1)
         self.migrate(c, host='plain')
         self.wait_status(c, 'completed')
-        line = 'Destination plain keeps no gate'
+        line = 'Destination plain does not limit'
         # Once for each source.
         self.assertEqual(2, self.stdlog.logger.output.count(line))
 
@@ -385,7 +385,7 @@ class OldPeerTestCase(DestinationTestCase):
         self.migrate(a, b)
         self.guests.wait_running(a, b)
         self.assertIn(
-            'Destination dest keeps no gate', self.stdlog.logger.output
+            'Destination dest does not limit', self.stdlog.logger.output
         )
         self.guests.release_all()
         for server in (a, b):

@@ -81,13 +81,13 @@ class EveryStepTestCase(base.ThrottleTestCase):
 
     def wait_over(self, server):
         """Wait for the end, with nothing kept that can be waited for."""
-        desk = self.src.manager._desk
+        parts = self.src.manager._parts
         uuid = self.migration(server).uuid
         self.wait_for(
             lambda: (
-                desk.jobs.of_migration(uuid) is None
+                parts.jobs.of_migration(uuid) is None
                 and any(s.role != 'handler' for s in self.steps.made(server))
-                or desk.leaver.knows(uuid)
+                or parts.leaver.knows(uuid)
                 or self.status(server) in compat.FINAL_STATUSES
             )
         )
@@ -95,15 +95,15 @@ class EveryStepTestCase(base.ThrottleTestCase):
 
     def _is_out(self, uuid):
         """Tell whether a migration is out of every table of ours."""
-        desk = self.src.manager._desk
-        for departure in list(desk.leaver._departures.values()):
+        parts = self.src.manager._parts
+        for departure in list(parts.leaver._departures.values()):
             departure.due = 0
-        desk.leaver.retry()
+        parts.leaver.retry()
         return (
-            desk.jobs.of_migration(uuid) is None
-            and desk.journal.get(uuid) is None
+            parts.jobs.of_migration(uuid) is None
+            and parts.journal.get(uuid) is None
             and uuid not in self.owners()
-            and not desk.leaver.knows(uuid)
+            and not parts.leaver.knows(uuid)
         )
 
     # What must be true of it

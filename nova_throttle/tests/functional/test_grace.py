@@ -22,7 +22,7 @@ import oslo_messaging
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.admission import standstill
 from nova_throttle.compute import compat
-from nova_throttle.compute import deferral
+from nova_throttle.compute.source import deferral
 from nova_throttle.tests.functional import test_recovery
 
 Standstill = standstill.Standstill
@@ -149,7 +149,7 @@ class DestinationDownTestCase(GraceTestCase):
 
     def test_one_question_is_enough_for_all(self):
         servers = self.lose_the_destination(5)
-        deferred = self.src.manager._desk.deferral
+        deferred = self.src.manager._parts.deferral
         deferred.stop()
         self.wait_for(lambda: deferred._task.join(0))
         before = self.questions
@@ -326,9 +326,11 @@ class AwayAtTheEndTestCase(GraceTestCase):
         self.conductor.silent = True
         self.guests.release(self.a)
         self.wait_for(lambda: self.a['id'] not in self.guests.running)
-        desk = self.src.manager._desk
+        parts = self.src.manager._parts
         self.wait_for(
-            lambda: desk.jobs.of_migration(self.migration(self.a).uuid) is None
+            lambda: (
+                parts.jobs.of_migration(self.migration(self.a).uuid) is None
+            )
         )
         self.assertEqual('running', self.status(self.a))
         self.conductor.silent = False

@@ -80,7 +80,7 @@ class SilentSourcesTestCase(HangingTestCase):
         return servers
 
     def counts(self, host):
-        return self.computes[host].manager._desk.peers.incoming.counts
+        return self.computes[host].manager._parts.peers.incoming.counts
 
     def test_the_restored_queue_does_not_wait_for_them(self):
         self.occupy('src')
@@ -167,7 +167,9 @@ class StuckJobTestCase(HangingTestCase):
         self.assertIn(uuids[0], self.owners())
 
     def test_no_gate_is_held(self):
-        self.wait_for(lambda: not self.src.manager._desk.peers.incoming.counts)
+        self.wait_for(
+            lambda: not self.src.manager._parts.peers.incoming.counts
+        )
         self.assertNotIn(
             standstill.Standstill.STARTING, self.throttle._admission.standstill
         )
@@ -191,7 +193,7 @@ class StuckCleanUpTestCase(HangingTestCase):
             return original(context, instance, *args, **kwargs)
 
         network.setup_networks_on_host = setup
-        leaver = self.src.manager._desk.leaver
+        leaver = self.src.manager._parts.leaver
         for server in (b, c):
             self.abort(server)
             self.wait_for(

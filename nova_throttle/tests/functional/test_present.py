@@ -127,7 +127,7 @@ class PresentTestCase(test_recovery.RestartTestCase):
 
     def assert_gone(self, migration):
         """Check that nothing of a migration is left."""
-        journal = self.src.manager._desk.journal
+        journal = self.src.manager._parts.journal
         self.wait_for(
             lambda: journal.get(migration.uuid) is None or self.retry()
         )
@@ -151,7 +151,7 @@ class LateCleanUpTestCase(PresentTestCase):
         first = self.queue()
         mend_all = mend()
         self.abort(self.b)
-        self.assertIsNotNone(self.src.manager._desk.journal.get(first.uuid))
+        self.assertIsNotNone(self.src.manager._parts.journal.get(first.uuid))
         second = self.ask_again(host)
         self.assertEqual('queued', second.status)
         mend_all()
@@ -406,7 +406,7 @@ class UnreadableTestCase(PresentTestCase):
         )
         down.set()
         self.guests.fail(self.b)
-        leaver = self.src.manager._desk.leaver
+        leaver = self.src.manager._parts.leaver
         self.wait_for(lambda: leaver.knows(first.uuid))
         self.wait_for(lambda: self.owners() == ())
         down.clear()
@@ -573,7 +573,7 @@ class LeakTestCase(PresentTestCase):
         self.assertEqual([], self.allocations(self.b['id']))
 
     def _journaled_one(self, migration):
-        return self.src.manager._desk.journal.get(migration.uuid)
+        return self.src.manager._parts.journal.get(migration.uuid)
 
     def delete(self):
         self.api.delete_server(self.b['id'])
@@ -600,7 +600,7 @@ class LeakTestCase(PresentTestCase):
         proceed.set()
         self._wait_until_deleted(self.b)
         self.wait_for(
-            lambda: self.retry() or not manager._desk.leaver.knows(first.uuid)
+            lambda: self.retry() or not manager._parts.leaver.knows(first.uuid)
         )
         self.wait_for(lambda: self.allocations(first.uuid) == [])
         self.assertEqual([], self.allocations(self.b['id']))

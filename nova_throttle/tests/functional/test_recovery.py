@@ -49,17 +49,17 @@ class RestartTestCase(base.ThrottleTestCase):
         """End nova-compute of the source as kill -9 would."""
         dead = self.computes.pop('src')
         self.compute_rp_uuids.pop('src')
-        desk = dead.manager._desk
-        desk.throttle.halt(standstill.Standstill.STOPPING)
-        for job in list(desk.jobs._by_migration.values()):
+        parts = dead.manager._parts
+        parts.throttle.halt(standstill.Standstill.STOPPING)
+        for job in list(parts.jobs._by_migration.values()):
             job._on_over = lambda job: None
             for thread in threading.enumerate():
                 if thread.name.endswith(job.migration.uuid):
                     thread.is_killed = True
-        desk.journal.put = lambda entry: None
-        desk.journal.remove = lambda uuid: None
+        parts.journal.put = lambda entry: None
+        parts.journal.remove = lambda uuid: None
         dead.manager._housekeeping.stop(0)
-        desk.clerk.stop()
+        parts.clerk.stop()
         self.guests.orphans |= self.guests.running
         servers = (dead.rpcserver, vars(dead).get('rpcserver_alt'))
         for server in filter(None, servers):  # the second one since 33
@@ -141,7 +141,7 @@ class OrderlyStopTestCase(RestartTestCase):
         self.assertEqual('queued', self.status(b))
         server = self.api.get_server(b['id'])
         self.assertEqual('migrating', server['OS-EXT-STS:task_state'])
-        journal = self.src.manager._desk.journal
+        journal = self.src.manager._parts.journal
         self.assertEqual(
             [self.migration(server).uuid for server in (b, c)],
             [entry.migration_uuid for entry in journal.entries()],
@@ -256,7 +256,7 @@ class CrashTestCase(RestartTestCase):
         self.assert_moved(c)
 
     def test_a_service_with_the_journal_locked_stops(self):
-        journal = self.src.manager._desk.journal
+        journal = self.src.manager._parts.journal
 
         def locked():
             raise exception.JournalLocked(host='src', path='journal')
@@ -322,7 +322,9 @@ class ReusedIdTestCase(RestartTestCase):
         )
 
     def assert_gone(self, server, uuid):
-        self.wait_for(lambda: self.src.manager._desk.journal.get(uuid) is None)
+        self.wait_for(
+            lambda: self.src.manager._parts.journal.get(uuid) is None
+        )
         self.assert_on(server, 'src')
         self.assertEqual(['src'], self.allocations(server['id']))
 
@@ -357,9 +359,9 @@ class LeftoverTestCase(RestartTestCase):
         self.migrate(b)
         self.guests.release(a)
         uuid = self.migration(b).uuid
-        self.src.manager._desk.throttle.halt(standstill.Standstill.STOPPING)
+        self.src.manager._parts.throttle.halt(standstill.Standstill.STOPPING)
         self.wait_for(lambda: self.owners() == ())
-        self.src.manager._desk.journal.remove(uuid)
+        self.src.manager._parts.journal.remove(uuid)
         self.kill()
         record = self.migration(b)
         record.status = status

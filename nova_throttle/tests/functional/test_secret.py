@@ -85,7 +85,7 @@ class VTPMTestCase(test_recovery.RestartTestCase):
 
     def test_it_is_not_on_disk(self):
         self.migrate(self.b)
-        journal = self.src.manager._desk.journal
+        journal = self.src.manager._parts.journal
         directory = pathlib.Path(journal._files.directory)
         content = b''.join(p.read_bytes() for p in directory.iterdir())
         self.assertIn(b'vtpm_secret_value', content)

@@ -18,7 +18,7 @@ has arrived, is the only copy.
 
 import fixtures
 
-from nova_throttle.compute import arrival
+from nova_throttle.compute.source import arrival
 from nova_throttle import overrides
 from nova_throttle.tests.functional import base
 from nova_throttle.tests.functional import pause
@@ -156,7 +156,7 @@ class OffAtItsTurnTestCase(LocalDisksTestCase):
     def test_nothing_is_done_before_the_destination_says_something(self):
         self.useFixture(
             fixtures.MonkeyPatch(
-                'nova_throttle.compute.arrival.AGAIN_FIRST', 0.1
+                'nova_throttle.compute.source.arrival.AGAIN_FIRST', 0.1
             )
         )
         asked = []

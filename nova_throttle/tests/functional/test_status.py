@@ -126,7 +126,7 @@ class ProgramTestCase(testtools.TestCase):
 
 class RunningTestCase(base.ThrottleTestCase):
     def test_a_nova_compute_that_runs_is_not_disturbed(self):
-        journal = self.src.manager._desk.journal
+        journal = self.src.manager._parts.journal
         (a,) = self.boot(1)
         self.guests.hold(a)
         self.migrate(a)

@@ -23,11 +23,11 @@ import sys
 import unittest
 
 # First: it chooses the threading mode.
+from nova_throttle import fixture  # noqa: H306
 from nova_throttle.tests import functional  # noqa: F401
 from nova_throttle.tests.upstream import outcomes
 from nova_throttle.tests.upstream import selection
 from nova_throttle.tests.upstream import standin
-from nova_throttle import fixture  # noqa: H306
 
 
 class Outcomes(unittest.TestResult):

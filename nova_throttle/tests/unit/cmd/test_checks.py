@@ -125,7 +125,7 @@ class ChecksTestCase(testtools.TestCase):
         self.make()
         self.patch(os, 'access', lambda *args: False)
         self.assert_found(
-            Code.FAILURE, self.checks._check_journal(), 'can not be'
+            Code.FAILURE, self.checks._check_journal(), 'cannot be'
         )
 
     def test_journal_of_somebody_else(self):

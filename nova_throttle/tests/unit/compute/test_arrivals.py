@@ -18,7 +18,7 @@ import fixtures
 from nova import objects
 import testtools
 
-from nova_throttle.compute import arrivals
+from nova_throttle.compute.destination import arrivals
 
 
 class BeginTestCase(testtools.TestCase):

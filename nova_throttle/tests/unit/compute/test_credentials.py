@@ -22,7 +22,7 @@ from oslo_config import cfg
 import requests_mock
 import testtools
 
-from nova_throttle.compute import credentials
+from nova_throttle.compute.source import credentials
 
 _URL = 'http://keystone/v3'
 
@@ -57,7 +57,7 @@ class LendTestCase(testtools.TestCase):
         conf(['--config-file', str(file)])
         self.useFixture(
             fixtures.MonkeyPatch(
-                'nova_throttle.compute.credentials.CONF', conf
+                'nova_throttle.compute.source.credentials.CONF', conf
             )
         )
 

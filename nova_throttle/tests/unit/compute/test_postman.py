@@ -18,7 +18,7 @@ Every step is an event: nothing here depends on how fast a machine is.
 import fixtures
 
 from nova_throttle.compute import compat
-from nova_throttle.compute import postman
+from nova_throttle.compute import senders
 from nova_throttle.tests.unit.compute import test_threads
 
 
@@ -27,8 +27,8 @@ class PostmanTestCase(test_threads.ThreadTestCase):
 
     def setUp(self):
         super().setUp()
-        self.patch(postman, 'SILENT', 2)
-        self.postman = postman.Postman('a-name', self.deliver, threads=4)
+        self.patch(senders, 'SILENT', 2)
+        self.postman = senders.Postman('a-name', self.deliver, threads=4)
         self.addCleanup(self.assert_ended)
         # What each host does with a message: by default it answers.
         self.hosts = {}

@@ -28,9 +28,9 @@ from nova.objects import migrate_data
 from oslo_utils.fixture import uuidsentinel as uuids
 import testtools
 
-from nova_throttle.compute import job as job_lib
-from nova_throttle.compute import record
-from nova_throttle.compute import secret
+from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import record
+from nova_throttle.compute.source import secret
 from nova_throttle import exception
 from nova_throttle.objects import base
 

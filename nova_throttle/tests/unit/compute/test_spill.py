@@ -28,7 +28,7 @@ from nova_throttle.agreement import destination
 from nova_throttle.agreement import host as host_lib
 from nova_throttle.agreement import messages
 from nova_throttle.agreement import source
-from nova_throttle.compute import spill
+from nova_throttle.compute.destination import decline
 from nova_throttle import conf as throttle_conf
 
 
@@ -79,7 +79,7 @@ class SpillTestCase(testtools.TestCase):
     def check_record(self, longest, migration):
         self.config(group='nova_throttle', max_incoming_queue=longest)
         try:
-            spill.check('dest', self.throttle, migration)
+            decline.check('dest', self.throttle, migration)
         except messaging.ExpectedException as declined:
             return declined.exc_info[1]
         return None

@@ -92,13 +92,13 @@ class MountsTestCase(base.DiskTestCase):
             file.write(bytes(100))
         self.fill()
         journal = self.open_journal(ENTRIES[3])
-        self.in_memory_only(journal, ENTRIES[:4])
+        self.in_memory_only(journal, ENTRIES[3:4])
         self.assertEqual([], self.in_place_of_it())
         os.unlink(self.ballast)
         journal.sync()
         self.assertTrue(journal.durable)
         self.assertEqual(1, len(self.in_place_of_it()))
-        self.assertEqual(ENTRIES[:4], self.reopened(journal).entries())
+        self.assertEqual(ENTRIES[3:4], self.reopened(journal).entries())
 
     def test_a_read_only_disk(self):
         self.open_journal(*ENTRIES[:3]).close()
@@ -133,10 +133,12 @@ class MountsTestCase(base.DiskTestCase):
         self.mount('--bind', self.directory)
         self.mount('-o', 'remount,ro,bind')
         journal = self.open_journal()
-        self.in_memory_only(journal, ENTRIES)
+        # SQLite would have to write, to read it.
+        self.in_memory_only(journal, [])
         self.mount('-o', 'remount,rw,bind')
         journal.sync()
         self.assertTrue(journal.durable)
+        self.assertEqual([], self.in_place_of_it())
         self.assertEqual(ENTRIES, self.reopened(journal).entries())
 
     def test_a_disk_that_comes_late(self):

@@ -150,7 +150,7 @@ class KillTestCase(base.JournalTestCase):
             with open(f'{self.directory}/host.sqlite', 'r+b') as file:
                 file.write(bytes(200))
 
-        self.check(SCRIPT[9:], damage, state_after(script))
+        self.check(SCRIPT[9:], damage)
 
     def test_what_is_said_to_be_done_is_on_disk(self):
         _, stops = self.kill(SCRIPT)

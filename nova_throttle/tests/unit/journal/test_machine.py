@@ -48,6 +48,7 @@ class JournalMachine(stateful.RuleBasedStateMachine):
         self.limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         self.disk_works = True
         self.model = {}
+        self.is_damaged = False
         self.on_disk = {}
         self.lives = 0
         self.start()
@@ -74,6 +75,7 @@ class JournalMachine(stateful.RuleBasedStateMachine):
     def wrote(self):
         if self.disk_works:
             self.on_disk = dict(self.model)
+            self.is_damaged = False
 
     @stateful.rule(name=names, reason=reasons)
     def put(self, name, reason):
@@ -86,13 +88,16 @@ class JournalMachine(stateful.RuleBasedStateMachine):
     def remove(self, name):
         uuid = base.make_entry(name).migration_uuid
         self.journal.remove(uuid)
-        self.model.pop(uuid, None)
-        self.wrote()
+        if self.model.pop(uuid, None):
+            self.wrote()
 
     @stateful.rule()
     def close_and_open(self):
         self.journal.close()
         self.journal.open()
+        if self.is_damaged and self.disk_works:
+            self.model = {}
+            self.wrote()
 
     @stateful.rule(damaged=st.booleans())
     def kill(self, damaged):
@@ -106,6 +111,9 @@ class JournalMachine(stateful.RuleBasedStateMachine):
         self.journal.close()
         self.limit()
         self.start()
+        if damaged or self.is_damaged:
+            self.on_disk = {}
+            self.is_damaged = False
         self.model = dict(self.on_disk)
 
     @stateful.precondition(lambda self: self.disk_works)
@@ -115,6 +123,7 @@ class JournalMachine(stateful.RuleBasedStateMachine):
         if os.path.exists(path):
             with open(path, 'r+b') as file:
                 file.write(bytes(200))
+            self.is_damaged = True
 
     @stateful.precondition(lambda self: self.disk_works)
     @stateful.rule()

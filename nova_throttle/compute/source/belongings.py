@@ -25,9 +25,9 @@ from typing import Any
 from nova import context as nova_context
 from nova import exception as nova_exception
 
-from nova_throttle.compute import allocations
-from nova_throttle.compute import job as job_lib
 from nova_throttle.compute import present
+from nova_throttle.compute.source import allocations
+from nova_throttle.compute.source import job as job_lib
 
 Step = Callable[[], object]
 

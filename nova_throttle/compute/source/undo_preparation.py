@@ -22,7 +22,7 @@ from nova.conductor.tasks import live_migrate
 from nova import objects
 
 from nova_throttle.compute import compat
-from nova_throttle.compute import job as job_lib
+from nova_throttle.compute.source import job as job_lib
 
 
 def unprepare(manager: Any, job: job_lib.Job) -> bool:

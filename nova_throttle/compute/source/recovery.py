@@ -29,16 +29,16 @@ from oslo_log import log as logging
 
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import standstill
-from nova_throttle.compute import arrival
+from nova_throttle.compute import assembly as assembly_lib
 from nova_throttle.compute import compat
-from nova_throttle.compute import credentials
-from nova_throttle.compute import desk as desk_lib
-from nova_throttle.compute import event
-from nova_throttle.compute import job as job_lib
-from nova_throttle.compute import postman
-from nova_throttle.compute import record
-from nova_throttle.compute import stored
-from nova_throttle.compute import unprepare
+from nova_throttle.compute import senders
+from nova_throttle.compute.source import arrival
+from nova_throttle.compute.source import credentials
+from nova_throttle.compute.source import event
+from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import record
+from nova_throttle.compute.source import stored
+from nova_throttle.compute.source import undo_preparation
 from nova_throttle import exception
 
 CONF = nova.conf.CONF
@@ -53,40 +53,40 @@ _LEFT_OVER = ('queued', 'preparing')
 class Recovery:
     """Carries on with what the journal holds, and mends what it lacks.
 
-    :param desk: the admission desk of this host.
+    :param parts: the parts of this host.
     """
 
-    def __init__(self, desk: desk_lib.Desk) -> None:
-        self._desk = desk
-        self._manager = desk.manager
+    def __init__(self, parts: assembly_lib.Assembly) -> None:
+        self._parts = parts
+        self._manager = parts.manager
         self._entries: list[Any] = []
         # Two that carry on would each deal with the same entry.
         self._carrying = threading.Lock()
         # Each by itself: one whose hypervisor hangs holds its own slot only.
-        self._interrupted = postman.Postman('interrupted', self._resume_one)
-        desk.recover = self.recover
+        self._interrupted = senders.Postman('interrupted', self._resume_one)
+        parts.completion.recover = self.recover
 
     def begin(self) -> None:
         """Take what was in progress as owners, before anything starts."""
         for reason in (Standstill.STARTING, Standstill.COUNTING):
-            self._desk.throttle.halt(reason)
+            self._parts.throttle.halt(reason)
         # A manager that was stopped may start again.
-        self._desk.throttle.resume(Standstill.STOPPING)
-        known = self._desk.jobs.of_migration
+        self._parts.throttle.resume(Standstill.STOPPING)
+        known = self._parts.jobs.of_migration
         self._entries = [
             entry
-            for entry in self._desk.journal.entries()
+            for entry in self._parts.journal.entries()
             if known(entry.migration_uuid) is None
         ]
         for entry in self._entries:
             if entry.phase in ('preparing', 'running'):
-                self._desk.throttle.adopt(_request(entry))
-                self._desk.succession.begin(entry)
+                self._parts.throttle.adopt(_request(entry))
+                self._parts.succession.begin(entry)
 
     def open_if_nothing_is_left(self) -> None:
         """Let requests start at once where there is no queue to restore."""
         if not self._entries:
-            self._desk.throttle.resume(Standstill.STARTING)
+            self._parts.throttle.resume(Standstill.STARTING)
 
     def will_deal_with(self, instance_uuid: str) -> bool:
         """Tell whether an instance in migration is ours to mend."""
@@ -103,16 +103,16 @@ class Recovery:
             for entry in reversed(queued):
                 self._try(self._restore, entry)
             # Also if one failed: it must not keep the others waiting.
-            self._desk.throttle.resume(Standstill.STARTING)
+            self._parts.throttle.resume(Standstill.STARTING)
         for entry in reversed(self._entries[:]):
             if entry.phase != 'queued':
                 self._interrupted.post(entry.migration_uuid)
 
     def recover(self, migration_uuid: str) -> None:
         """Deal with one of this service as if it had been restarted."""
-        entry = self._desk.journal.get(migration_uuid)
+        entry = self._parts.journal.get(migration_uuid)
         if entry is not None:
-            self._desk.succession.begin(entry)
+            self._parts.succession.begin(entry)
             self._entries.append(entry)
             self._interrupted.post(migration_uuid)
 
@@ -137,13 +137,13 @@ class Recovery:
         # It is out already if the manager was started again meanwhile.
         with contextlib.suppress(ValueError):
             self._entries.remove(entry)
-        self._desk.succession.end(entry)
+        self._parts.succession.end(entry)
         return True
 
     def _job(self, entry: Any) -> job_lib.Job:
         """Make a job of an entry, whatever has become of its server."""
         context = record.context_of(entry)
-        job = self._desk.make_job(
+        job = self._parts.make_job(
             context,
             entry.dest,
             stored.instance(context, entry.instance_uuid),
@@ -161,11 +161,13 @@ class Recovery:
     def _restore(self, entry: Any) -> None:
         """Put what was queued back into the queue, or take it out."""
         job = self._job(entry)
-        newer = self._desk.jobs.of_instance(entry.instance_uuid)
+        newer = self._parts.jobs.of_instance(entry.instance_uuid)
         if CONF.nova_throttle.on_restart == 'cancel':
-            self._desk.leave(job, 'cancelled', exception.CancelledByRestart())
+            self._parts.completion.leave(
+                job, 'cancelled', exception.CancelledByRestart()
+            )
         elif newer is not None:
-            self._desk.leave(
+            self._parts.completion.leave(
                 job,
                 'cancelled',
                 exception.Superseded(
@@ -174,7 +176,7 @@ class Recovery:
                 ),
             )
         elif job.migration.status in compat.FINAL_STATUSES:
-            self._desk.leave(
+            self._parts.completion.leave(
                 job,
                 'error',
                 exception.MigrationNotQueued(
@@ -192,7 +194,7 @@ class Recovery:
             instance=job.instance,
         )
         record.restore_pci_requests(entry, job)
-        self._desk.retake(job)
+        self._parts.intake.retake(job)
 
     def _resume(self, entry: Any) -> None:
         """Deal with what was interrupted in one of the later phases."""
@@ -204,9 +206,9 @@ class Recovery:
             )
         if entry.phase == 'leaving':
             # A failure is the leaver's to try again, from now on.
-            self._desk.leaver.attempt(job, entry.status)
+            self._parts.leaver.attempt(job, entry.status)
             return
-        standing = self._desk.succession.standing(job)
+        standing = self._parts.succession.standing(job)
         if entry.phase == 'running' and standing.has_arrived(job.dest):
             self._complete(job)
         elif not standing.is_ours:
@@ -237,7 +239,7 @@ class Recovery:
     def _unprepare(self, entry: Any, job: job_lib.Job) -> bool:
         if not entry.prepared:
             return True
-        return unprepare.unprepare(self._manager, job)
+        return undo_preparation.unprepare(self._manager, job)
 
     def _resume_running(self, job: job_lib.Job) -> None:
         """Look at the hypervisor first: it goes on without nova-compute."""
@@ -250,7 +252,7 @@ class Recovery:
             self._manager, job.context, job.instance, job.dest
         )
         if verdict is arrival.Verdict.ARRIVED:
-            self._desk.ending.complete_unseen(job)
+            self._parts.ending.complete_unseen(job)
             self._complete(job)
         else:
             self._end(job, 'error', exception.Interrupted(phase='ran'))
@@ -262,25 +264,25 @@ class Recovery:
         )
         job.error = exception.Interrupted(phase='ran')
         event.finish(job)
-        self._desk.journal.remove(job.migration.uuid)
-        self._desk.throttle.finish(job.migration.uuid)
+        self._parts.journal.remove(job.migration.uuid)
+        self._parts.throttle.finish(job.migration.uuid)
 
     def _complete(self, job: job_lib.Job) -> None:
         """Close what completed: the server is on its destination."""
         # With what Nova would have given back, if the destination was down.
-        self._desk.leaver.leave(
+        self._parts.leaver.leave(
             job, 'completed', exception.ArrivedUnseen(host=job.dest)
         )
         event.finish(job)
-        self._desk.throttle.finish(job.migration.uuid)
+        self._parts.throttle.finish(job.migration.uuid)
 
     def _end(self, job: job_lib.Job, status: str, error: Exception) -> None:
-        self._desk.leave(job, status, error)
-        self._desk.throttle.finish(job.migration.uuid)
+        self._parts.completion.leave(job, status, error)
+        self._parts.throttle.finish(job.migration.uuid)
 
     def find_leftovers(self, context: Any) -> None:
         """Take out what is in the database and in no journal."""
-        if not self._desk.journal.durable:
+        if not self._parts.journal.durable:
             # Of one that was not read, nobody knows what it has.
             return
         found = objects.MigrationList.get_by_filters(
@@ -301,9 +303,9 @@ class Recovery:
 
     def _is_unknown(self, migration: Any) -> bool:
         return (
-            self._desk.journal.get(migration.uuid) is None
-            and self._desk.jobs.of_migration(migration.uuid) is None
-            and not self._desk.leaver.knows(migration.uuid)
+            self._parts.journal.get(migration.uuid) is None
+            and self._parts.jobs.of_migration(migration.uuid) is None
+            and not self._parts.leaver.knows(migration.uuid)
         )
 
     def _repair(self, context: Any, migration: Any) -> None:
@@ -320,7 +322,7 @@ class Recovery:
                 instance_uuid=migration.instance_uuid,
             )
             return
-        job = self._desk.make_job(
+        job = self._parts.make_job(
             context,
             migration.dest_compute,
             stored.instance(context, migration.instance_uuid),
@@ -328,11 +330,11 @@ class Recovery:
             migration,
             None,
         )
-        self._desk.leaver.leave(job, 'error', error)
+        self._parts.leaver.leave(job, 'error', error)
 
 
 def _request(entry: Any) -> request_lib.Request:
-    return desk_lib.make_request(
+    return assembly_lib.make_request(
         entry.migration_uuid,
         entry.migration_id,
         entry.instance_uuid,

@@ -74,7 +74,7 @@ class Postman:
             with self._lock:
                 self._outbox.give_up()
             # It stays on the list, for the next that is asked for.
-            LOG.exception('Can not deliver to %s now', host)
+            LOG.exception('Cannot deliver to %s now', host)
 
     def _run(self) -> None:
         while (host := self._next()) is not None:

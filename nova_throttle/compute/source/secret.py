@@ -21,7 +21,7 @@ from typing import Any
 
 from nova import exception as nova_exception
 
-from nova_throttle.compute import job as job_lib
+from nova_throttle.compute.source import job as job_lib
 from nova_throttle import exception
 
 # What the driver puts into migrate_data, since Nova 34.

@@ -24,7 +24,7 @@ from nova.objects import base as nova_base
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
-from nova_throttle.compute import job as job_lib
+from nova_throttle.compute.source import job as job_lib
 from nova_throttle.objects import entry as entry_lib
 
 LOG = logging.getLogger(__name__)

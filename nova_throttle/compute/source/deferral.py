@@ -30,9 +30,9 @@ from oslo_log import log as logging
 from nova_throttle.admission import controller
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
-from nova_throttle.compute import checks
-from nova_throttle.compute import ending
-from nova_throttle.compute import job as job_lib
+from nova_throttle.compute.source import checks
+from nova_throttle.compute.source import ending
+from nova_throttle.compute.source import job as job_lib
 from nova_throttle.compute import threads
 from nova_throttle import exception
 

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 import contextlib
 import enum
 import threading
+import time
 from typing import Any
 
 from oslo_utils import timeutils
@@ -33,6 +34,9 @@ from nova_throttle import exception
 # One for all jobs: it is held for a few instructions, and a lock for each
 # would be a tenth of what a queued job weighs.
 _LOCK = threading.Lock()
+
+# Seconds for which what a request was asked for need not be read again.
+FRESH = 2.0
 
 
 class Phase(enum.Enum):
@@ -101,6 +105,7 @@ class Job:
         self.was_put_back = False
         # Whether its destination was asked for a slot before.
         self.asked = False
+        self._known_at = time.monotonic()
         self.accepted_at = timeutils.utcnow(with_timezone=True)
         # Whether it was accepted before a restart: it has no user's token.
         self.carried_over = False
@@ -139,6 +144,11 @@ class Job:
     def phase(self) -> Phase:
         """How far it has come."""
         return self._phase
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether too long ago was said what it was asked for."""
+        return time.monotonic() - self._known_at >= FRESH
 
     @property
     def may_be_prepared(self) -> bool:

@@ -33,14 +33,14 @@ from nova import objects
 from nova import safe_utils
 from oslo_log import log as logging
 
-from nova_throttle.compute import allocations
-from nova_throttle.compute import belongings
-from nova_throttle.compute import checks
 from nova_throttle.compute import compat
-from nova_throttle.compute import job as job_lib
-from nova_throttle.compute import postman
 from nova_throttle.compute import present
-from nova_throttle.compute import record
+from nova_throttle.compute import senders
+from nova_throttle.compute.source import allocations
+from nova_throttle.compute.source import belongings
+from nova_throttle.compute.source import checks
+from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import record
 from nova_throttle import journal as journal_lib
 
 LOG = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Leaver:
         self._departures: dict[str, _Departure] = {}
         self._lock = threading.Lock()
         # Each by itself: another host that is silent holds up its own only.
-        self._retries = postman.Postman('cleanup', self._retry)
+        self._retries = senders.Postman('cleanup', self._retry)
 
     @property
     def idle(self) -> bool:
@@ -112,9 +112,10 @@ class Leaver:
         :returns: whether all is done; otherwise it is tried again later.
         """
         LOG.info(
-            'Live migration %(uuid)s to %(dest)s leaves as %(status)s: '
+            'Live migration %(uuid)s to %(dest)s: %(work)s (%(status)s): '
             '%(reason)s',
             {
+                'work': 'finishing' if status == COMPLETED else 'rolling back',
                 'uuid': job.migration.uuid,
                 'dest': job.dest,
                 'status': status,
@@ -130,7 +131,7 @@ class Leaver:
             )
         except Exception:
             # It leaves all the same: only a restart would forget it.
-            LOG.exception('Can not note that %s leaves', job)
+            LOG.exception('Cannot note that %s leaves', job)
         return self.attempt(job, status)
 
     def attempt(self, job: job_lib.Job, status: str) -> bool:

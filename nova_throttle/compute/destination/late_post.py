@@ -47,7 +47,7 @@ def make_ready(host: str, context: Any, instance: Any) -> bool:
     except Exception:
         # Nova knows best: most likely the message is in time.
         LOG.warning(
-            'Can not tell whether a live migration is finished late',
+            'Cannot tell whether a live migration is finished late',
             instance=instance,
             exc_info=True,
         )

@@ -29,10 +29,10 @@ from nova_throttle.admission import standstill
 from nova_throttle.agreement import counting
 from nova_throttle.agreement import ledger
 from nova_throttle.agreement import messages
-from nova_throttle.compute import checks
 from nova_throttle.compute import compat
 from nova_throttle.compute import peers as peers_lib
-from nova_throttle.compute import postman
+from nova_throttle.compute import senders
+from nova_throttle.compute.source import checks
 from nova_throttle import exception
 from nova_throttle import rpcapi
 
@@ -55,7 +55,7 @@ class Arrivals:
         # Instances that this host has prepared for and that are not here yet.
         self._begun: set[str] = set()
         self._counting = counting.Counting(rpcapi.PEER_TIMEOUT)
-        self._reports = postman.Postman('report', self._ask_source)
+        self._reports = senders.Postman('report', self._ask_source)
 
     @property
     def idle(self) -> bool:
@@ -104,7 +104,7 @@ class Arrivals:
         except Exception:
             # Nova would prepare; the next look counts it.
             LOG.warning(
-                'Can not count a live migration that comes',
+                'Cannot count a live migration that comes',
                 instance=instance,
                 exc_info=True,
             )
@@ -185,7 +185,7 @@ class Arrivals:
         except exception.HostNotThrottled:
             pass
         except exception.ThrottleError as error:
-            LOG.warning('Source %s can not be asked: %s', source, error)
+            LOG.warning('Source %s cannot be asked: %s', source, error)
             return False
         else:
             self._gate.hear(ask, reported=True)

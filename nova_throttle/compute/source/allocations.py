@@ -25,8 +25,8 @@ from nova import objects
 from nova.scheduler import utils as scheduler_utils
 from oslo_log import log as logging
 
-from nova_throttle.compute import job as job_lib
 from nova_throttle.compute import present
+from nova_throttle.compute.source import job as job_lib
 from nova_throttle import exception
 
 LOG = logging.getLogger(__name__)

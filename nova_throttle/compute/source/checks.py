@@ -23,8 +23,8 @@ from nova import exception as nova_exception
 from nova import objects
 from nova import servicegroup
 
-from nova_throttle.compute import job as job_lib
 from nova_throttle.compute import sight
+from nova_throttle.compute.source import job as job_lib
 from nova_throttle import exception
 
 

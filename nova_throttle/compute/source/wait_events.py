@@ -24,9 +24,9 @@ from nova import context as nova_context
 from oslo_log import log as logging
 
 from nova_throttle.admission import snapshot as snapshot_lib
-from nova_throttle.compute import event
-from nova_throttle.compute import job as job_lib
-from nova_throttle.compute import postman
+from nova_throttle.compute import senders
+from nova_throttle.compute.source import event
+from nova_throttle.compute.source import job as job_lib
 
 LOG = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Reasons:
         self._snapshot = snapshot
         self._known: dict[str, _Key] = {}
         self._events: dict[str, _Events] = {}
-        self._postman = postman.Postman('reasons', self._report, threads=1)
+        self._postman = senders.Postman('reasons', self._report, threads=1)
 
     @property
     def idle(self) -> bool:

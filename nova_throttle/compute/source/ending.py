@@ -25,11 +25,11 @@ from nova import objects
 from oslo_log import log as logging
 import oslo_messaging
 
-from nova_throttle.compute import arrival
-from nova_throttle.compute import job as job_lib
-from nova_throttle.compute import leaving
 from nova_throttle.compute import present
-from nova_throttle.compute import succession
+from nova_throttle.compute.source import arrival
+from nova_throttle.compute.source import cleanup
+from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import succession
 from nova_throttle import exception
 
 LOG = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Ending:
         self,
         manager: Any,
         jobs: job_lib.Jobs,
-        leaver: leaving.Leaver,
+        leaver: cleanup.Leaver,
         succession: succession.Succession,
     ) -> None:
         self._manager = manager

@@ -20,58 +20,41 @@ records; and which migration Nova's code is about that names only the server.
 
 from typing import Any
 
-from nova_throttle.compute import job as job_lib
 from nova_throttle.compute import present
-from nova_throttle import exception
+from nova_throttle.compute.source import job as job_lib
+from nova_throttle import journal as journal_lib
 
 
 class Succession:
     """Tells which migration has a server.
 
-    :param desk: the admission desk of this host.
+    :param jobs: the live migrations of this host.
+    :param journal: where they are kept.
     """
 
-    def __init__(self, desk: Any) -> None:
-        self._desk = desk
+    def __init__(
+        self, jobs: job_lib.Jobs, journal: journal_lib.Journal
+    ) -> None:
+        self._jobs = jobs
+        self._journal = journal
         # By server: the migrations that a restart found in hand, and which
         # are not dealt with yet.
         self._interrupted: dict[str, str] = {}
 
-    def make_way(self, job: job_lib.Job) -> None:
-        """Have an older request of the same server leave the queue.
-
-        One that is in hand can't be interrupted: its guest may be about to
-        arrive.
-
-        :raises AlreadyMigrating: if there is one that is in hand.
-        """
-        uuid = job.instance.uuid
-        for older in self._desk.jobs.all_of_instance(uuid):
-            if older is job:
-                break
-            if not older.request.ticket.cancel():
-                raise _already(older.migration.uuid, uuid)
-            self._desk.leave(
-                older,
-                'cancelled',
-                exception.Superseded(
-                    instance_uuid=uuid, migration_uuid=job.migration.uuid
-                ),
-            )
-        busy = self._interrupted.get(uuid) or self._desk.leaver.undoing(uuid)
-        if busy is not None:
-            raise _already(busy, uuid)
+    def in_hand(self, instance_uuid: str) -> str | None:
+        """Return what a restart found in hand of a server, if anything."""
+        return self._interrupted.get(instance_uuid)
 
     def phase_of(self, migration_uuid: str) -> str | None:
         """Tell how far this host has come with a migration.
 
         :returns: the phase of its entry; None if it is not known here.
         """
-        entry = self._desk.journal.get(migration_uuid)
+        entry = self._journal.get(migration_uuid)
         if entry is not None:
             phase: str = entry.phase
             return phase
-        known = self._desk.jobs.of_migration(migration_uuid) is not None
+        known = self._jobs.of_migration(migration_uuid) is not None
         return 'queued' if known else None
 
     def standing(self, job: job_lib.Job) -> present.Standing:
@@ -90,9 +73,3 @@ class Succession:
         """Note that it was dealt with what a restart found."""
         if self._interrupted.get(entry.instance_uuid) == entry.migration_uuid:
             del self._interrupted[entry.instance_uuid]
-
-
-def _already(migration_uuid: str, instance_uuid: str) -> Exception:
-    return exception.AlreadyMigrating(
-        migration_uuid=migration_uuid, instance_uuid=instance_uuid
-    )

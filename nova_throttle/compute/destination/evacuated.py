@@ -23,9 +23,9 @@ from typing import Any
 from nova import objects
 from oslo_log import log as logging
 
-from nova_throttle.compute import belongings
-from nova_throttle.compute import checks
 from nova_throttle.compute import present
+from nova_throttle.compute.source import belongings
+from nova_throttle.compute.source import checks
 
 LOG = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from nova.compute import utils as compute_utils
 from oslo_log import log as logging
 
 from nova_throttle.compute import compat
-from nova_throttle.compute import job as job_lib
+from nova_throttle.compute.source import job as job_lib
 from nova_throttle import exception
 
 LOG = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ def _add_fault(job: job_lib.Job, error: BaseException) -> None:
 
 def _log(job: job_lib.Job, what: str) -> None:
     LOG.exception(
-        'Can not record the %(what)s of live migration %(uuid)s',
+        'Cannot record the %(what)s of live migration %(uuid)s',
         {'what': what, 'uuid': job.migration.uuid},
         instance=job.instance,
     )

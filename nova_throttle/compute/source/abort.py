@@ -26,8 +26,8 @@ from nova import exception as nova_exception
 from nova.objects import fields
 from nova import safe_utils
 
-from nova_throttle.compute import desk as desk_lib
-from nova_throttle.compute import job as job_lib
+from nova_throttle.compute import assembly as assembly_lib
+from nova_throttle.compute.source import job as job_lib
 from nova_throttle import exception
 
 # Without its decorators: the caller has them.
@@ -38,7 +38,7 @@ _abort = safe_utils.get_wrapped_function(
 
 def abort(
     manager: Any,
-    desk: desk_lib.Desk,
+    parts: assembly_lib.Assembly,
     context: Any,
     instance: Any,
     migration_id: int,
@@ -46,11 +46,11 @@ def abort(
     """Abort a live migration that is queued, prepares or runs.
 
     :param manager: the compute manager of the source.
-    :param desk: its admission desk.
+    :param parts: the parts of its host.
     :raises InvalidMigrationState: if the migration does not run.
     :raises MigrationNotFoundForInstance: if it is another one that does.
     """
-    jobs = desk.jobs.all_of_instance(instance.uuid)
+    jobs = parts.jobs.all_of_instance(instance.uuid)
     job = next((j for j in jobs if j.migration.id == migration_id), None)
     if job is None and jobs:
         # Nova would abort the one that is there.
@@ -61,7 +61,7 @@ def abort(
         _abort(manager, context, instance, migration_id)
     elif job.request.ticket.cancel():
         with _notified(manager, job):
-            desk.leave(
+            parts.completion.leave(
                 job,
                 'cancelled',
                 exception.MigrationAborted(instance_uuid=instance.uuid),

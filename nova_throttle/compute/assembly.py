@@ -1,0 +1,170 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The one module that puts the parts of a host together.
+
+A request goes from the intake over its run to its completion; what each part
+knows of the others, it is told here.
+"""
+
+import sys
+from typing import Any
+
+import nova.conf
+from oslo_log import log as logging
+
+from nova_throttle.admission import request as request_lib
+from nova_throttle.agreement import messages
+from nova_throttle.compute import peers
+from nova_throttle.compute.source import cleanup
+from nova_throttle.compute.source import completion
+from nova_throttle.compute.source import deferral
+from nova_throttle.compute.source import ending
+from nova_throttle.compute.source import intake
+from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import run
+from nova_throttle.compute.source import succession
+from nova_throttle.compute.source import wait_events
+from nova_throttle.compute import threads
+from nova_throttle import exception
+from nova_throttle import journal
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+# The gates of what leaves this host, and of what comes to it.
+SOURCE = 'source'
+DESTINATION = messages.DESTINATION
+
+# The stages of a live migration: from its admission to its end, so far.
+IN_PROGRESS = 'in progress'
+
+
+def make_request(
+    migration_uuid: str,
+    migration_id: int,
+    instance_uuid: str,
+    dest: str,
+    priority: int,
+) -> request_lib.Request:
+    """Make what the core knows of a live migration of this host.
+
+    The id of its record, one sequence in all of a cell, is its position among
+    the requests of all hosts.
+    """
+    gate = request_lib.RemoteGate(DESTINATION, dest)
+    return request_lib.Request(
+        migration_uuid=migration_uuid,
+        instance_uuid=instance_uuid,
+        destination=dest,
+        needs=(request_lib.Needs((SOURCE,), (gate,)),),
+        priority=priority,
+        arrival=migration_id,
+    )
+
+
+class Assembly:
+    """All that one host needs to decide on its live migrations.
+
+    It only puts the parts together: each knows what it is given here.
+
+    :param manager: the compute manager of this host, whose own methods do
+        the work.
+    """
+
+    def __init__(self, manager: Any) -> None:
+        self.manager = manager
+        self.jobs = job_lib.Jobs()
+        self.journal = journal.Journal(
+            CONF.nova_throttle.journal_dir, manager.host
+        )
+        self.peers = peers.Peers(
+            manager.host,
+            {IN_PROGRESS: {SOURCE: CONF.max_concurrent_live_migrations}},
+            lambda grant: self.run.start(grant),
+            lambda ask: self.run.note_asked(ask),
+            lambda: self.reasons.look(),
+        )
+        self.throttle = self.peers.throttle
+        self.reasons = wait_events.Reasons(
+            manager.host, self.jobs, self.throttle.snapshot
+        )
+        self.clerk = threads.BackgroundWorker('clerk')
+        self.succession = succession.Succession(self.jobs, self.journal)
+        self.leaver = cleanup.Leaver(
+            manager, self.journal, self.succession.phase_of
+        )
+        self._make_ways_out()
+        self._make_ways_in()
+
+    def _make_ways_out(self) -> None:
+        self.ending = ending.Ending(
+            self.manager, self.jobs, self.leaver, self.succession
+        )
+        self.completion = completion.Completion(
+            self.manager,
+            self.jobs,
+            self.journal,
+            self.throttle,
+            self.succession,
+            self.leaver,
+            self.reasons,
+            self.clerk,
+        )
+        self.deferral = deferral.Deferral(
+            self.manager, self.jobs, self.throttle, self.completion.leave
+        )
+        self.completion.forgotten = self.deferral.forget
+
+    def _make_ways_in(self) -> None:
+        self.intake = intake.Intake(
+            self.manager,
+            self.jobs,
+            self.journal,
+            self.throttle,
+            self.succession,
+            self.leaver,
+            self.deferral,
+            self.reasons,
+            self.completion.leave,
+        )
+        self.run = run.Run(
+            self.manager,
+            self.jobs,
+            self.journal,
+            self.throttle,
+            self.deferral,
+            self.leaver,
+            self.reasons,
+            self.completion.leave,
+        )
+
+    def open_journal(self) -> None:
+        """Open the journal, or end the process: one host has one service.
+
+        :raises SystemExit: if another nova-compute has it.
+        """
+        try:
+            self.journal.open()
+        except exception.JournalLocked as error:
+            LOG.critical('nova-throttle: %s; nova-compute stops', error)
+            sys.exit(1)
+
+    def make_job(self, *args: Any, priority: int = 0) -> job_lib.Job:
+        """Make a job of the arguments of Nova's RPC handler."""
+        _, dest, instance, _, migration, _ = args
+        request = make_request(
+            migration.uuid, migration.id, instance.uuid, dest, priority
+        )
+        return job_lib.Job(
+            *args, request=request, on_over=self.completion.finish
+        )

@@ -1,0 +1,145 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""From the request to the queue.
+
+Every accepted request is in the journal before the caller is answered.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from oslo_log import log as logging
+
+from nova_throttle.admission import controller
+from nova_throttle.compute.source import cleanup
+from nova_throttle.compute.source import deferral as deferral_lib
+from nova_throttle.compute.source import event
+from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import record
+from nova_throttle.compute.source import succession as succession_lib
+from nova_throttle.compute.source import tickets
+from nova_throttle.compute.source import wait_events as reasons_lib
+from nova_throttle import exception
+from nova_throttle import journal as journal_lib
+
+LOG = logging.getLogger(__name__)
+
+
+class Intake:
+    """Takes the requests of one host.
+
+    :param manager: the compute manager of this host.
+    :param jobs: its live migrations.
+    :param journal: where they are kept.
+    :param throttle: its admission controller.
+    :param succession: tells which migration has a server.
+    :param leaver: what undoes a migration of before.
+    :param deferral: what has met a fault that may pass.
+    :param reasons: reports what they wait for.
+    :param leave: takes a job out for good: with the job, the final status
+        and the reason.
+    """
+
+    def __init__(
+        self,
+        manager: Any,
+        jobs: job_lib.Jobs,
+        journal: journal_lib.Journal,
+        throttle: controller.Controller,
+        succession: succession_lib.Succession,
+        leaver: cleanup.Leaver,
+        deferral: deferral_lib.Deferral,
+        reasons: reasons_lib.Reasons,
+        leave: Callable[[job_lib.Job, str, BaseException], None],
+    ) -> None:
+        self._manager = manager
+        self._jobs = jobs
+        self._journal = journal
+        self._throttle = throttle
+        self._succession = succession
+        self._leaver = leaver
+        self._deferral = deferral
+        self._reasons = reasons
+        self._leave = leave
+
+    def take(self, job: job_lib.Job) -> None:
+        """Accept a request, or have it leave with nothing held."""
+        try:
+            self._jobs.add(job)
+        except exception.DuplicateRequest as error:
+            # A message that came twice must not disturb the first.
+            LOG.warning('Ignored: %s', error, instance=job.instance)
+            return
+        try:
+            self._make_way(job)
+            self._accept(job)
+        except Exception as error:
+            self._leave(job, 'error', error)
+
+    def _accept(self, job: job_lib.Job) -> None:
+        tickets.hand(self._manager, job, job.request.ticket)
+        event.start(self._manager.host, job)
+        if self._throttle.closed:
+            raise exception.AdmissionClosed(migration_uuid=job.migration.uuid)
+        self._journal.put(record.entry_of(job, 'queued'))
+        try:
+            self._manager._set_migration_status(job.migration, 'queued')
+        except Exception as error:
+            if not self._deferral.defer(job, error):
+                raise
+        self._throttle.submit(job.request, self._deferral.reason(job))
+        self._reasons.look()
+
+    def retake(self, job: job_lib.Job) -> None:
+        """Put a job that was accepted before at the head of the queue.
+
+        It can be aborted from where it is in the table on: whatever is
+        written about it afterwards would overwrite how that ended.
+        """
+        if job.migration.status != 'queued':
+            self._manager._set_migration_status(job.migration, 'queued')
+        self._journal.put(record.entry_of(job, 'queued'))
+        self._jobs.add(job)
+        tickets.hand(self._manager, job, job.request.ticket)
+        self._throttle.resubmit(job.request)
+
+    def _make_way(self, job: job_lib.Job) -> None:
+        """Have an older request of the same server leave the queue.
+
+        One that is in hand can't be interrupted: its guest may be about to
+        arrive.
+
+        :raises AlreadyMigrating: if there is one that is in hand.
+        """
+        uuid = job.instance.uuid
+        for older in self._jobs.all_of_instance(uuid):
+            if older is job:
+                break
+            if not older.request.ticket.cancel():
+                raise _already(older.migration.uuid, uuid)
+            self._leave(
+                older,
+                'cancelled',
+                exception.Superseded(
+                    instance_uuid=uuid, migration_uuid=job.migration.uuid
+                ),
+            )
+        busy = self._succession.in_hand(uuid) or self._leaver.undoing(uuid)
+        if busy is not None:
+            raise _already(busy, uuid)
+
+
+def _already(migration_uuid: str, instance_uuid: str) -> Exception:
+    return exception.AlreadyMigrating(
+        migration_uuid=migration_uuid, instance_uuid=instance_uuid
+    )

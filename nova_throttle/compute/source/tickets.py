@@ -1,0 +1,51 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Nova's own table of what waits: its code finds and cancels tickets there."""
+
+from typing import Any
+
+from nova_throttle.admission import request as request_lib
+from nova_throttle.compute.source import job as job_lib
+
+
+def hand(manager: Any, job: job_lib.Job, ticket: request_lib.Ticket) -> None:
+    """Let Nova have the ticket of a job."""
+    manager._waiting_live_migrations[job.instance.uuid] = (
+        job.migration,
+        ticket,
+    )
+    if ticket.cancelled():
+        take_back(manager, job, ticket)
+
+
+def is_with_nova(manager: Any, job: job_lib.Job) -> bool:
+    """Tell whether Nova has a ticket of the server of a job."""
+    return job.instance.uuid in manager._waiting_live_migrations
+
+
+def take_back(
+    manager: Any, job: job_lib.Job, ticket: request_lib.Ticket
+) -> None:
+    """Take the ticket of a job back, unless it is another's that is there."""
+    waiting = manager._waiting_live_migrations
+    entry = waiting.get(job.instance.uuid)
+    if entry is not None and entry[1] is ticket:
+        waiting.pop(job.instance.uuid, None)
+
+
+def take_all_back(manager: Any, jobs: job_lib.Jobs) -> None:
+    """Leave nothing of ours to Nova, which cancels what is there."""
+    waiting = manager._waiting_live_migrations
+    for instance_uuid in list(waiting):
+        if jobs.all_of_instance(instance_uuid):
+            waiting.pop(instance_uuid, None)

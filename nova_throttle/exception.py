@@ -246,10 +246,6 @@ class LeftOver(ThrottleError):
     )
 
 
-class ServiceStopping(ThrottleError):
-    msg_fmt = 'nova-compute stops'
-
-
 class AdminRequired(ThrottleError):
     msg_fmt = '%(action)s is for administrators only'
 

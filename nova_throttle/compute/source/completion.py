@@ -72,7 +72,7 @@ class Completion:
         self._clerk = clerk
         # Set by who can: deals with a migration as after a restart.
         self.recover: Callable[[str], None] = lambda migration_uuid: None
-        # Told of each job that is not queued any more.
+        # Told of each job that leaves the registry.
         self.forgotten: Callable[[job_lib.Job], None] = lambda job: None
 
     def finish(self, job: job_lib.Job) -> None:

@@ -30,7 +30,8 @@ from nova_throttle.compute.source import completion
 from nova_throttle.compute.source import deferral
 from nova_throttle.compute.source import ending
 from nova_throttle.compute.source import intake
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import run
 from nova_throttle.compute.source import succession
 from nova_throttle.compute.source import wait_events
@@ -83,7 +84,7 @@ class Assembly:
 
     def __init__(self, manager: Any) -> None:
         self.manager = manager
-        self.jobs = job_lib.Jobs()
+        self.migrations = registry.Registry()
         self.journal = journal.Journal(
             CONF.nova_throttle.journal_dir, manager.host
         )
@@ -96,10 +97,10 @@ class Assembly:
         )
         self.throttle = self.peers.throttle
         self.reasons = wait_events.Reasons(
-            manager.host, self.jobs, self.throttle.snapshot
+            manager.host, self.migrations, self.throttle.snapshot
         )
         self.clerk = threads.BackgroundWorker('clerk')
-        self.succession = succession.Succession(self.jobs, self.journal)
+        self.succession = succession.Succession(self.migrations, self.journal)
         self.leaver = cleanup.Leaver(
             manager, self.journal, self.succession.phase_of
         )
@@ -108,11 +109,11 @@ class Assembly:
 
     def _make_ways_out(self) -> None:
         self.ending = ending.Ending(
-            self.manager, self.jobs, self.leaver, self.succession
+            self.manager, self.migrations, self.leaver, self.succession
         )
         self.completion = completion.Completion(
             self.manager,
-            self.jobs,
+            self.migrations,
             self.journal,
             self.throttle,
             self.succession,
@@ -121,14 +122,14 @@ class Assembly:
             self.clerk,
         )
         self.deferral = deferral.Deferral(
-            self.manager, self.jobs, self.throttle, self.completion.leave
+            self.manager, self.migrations, self.throttle, self.completion.leave
         )
         self.completion.forgotten = self.deferral.forget
 
     def _make_ways_in(self) -> None:
         self.intake = intake.Intake(
             self.manager,
-            self.jobs,
+            self.migrations,
             self.journal,
             self.throttle,
             self.succession,
@@ -139,7 +140,7 @@ class Assembly:
         )
         self.run = run.Run(
             self.manager,
-            self.jobs,
+            self.migrations,
             self.journal,
             self.throttle,
             self.deferral,
@@ -159,12 +160,14 @@ class Assembly:
             LOG.critical('nova-throttle: %s; nova-compute stops', error)
             sys.exit(1)
 
-    def make_job(self, *args: Any, priority: int = 0) -> job_lib.Job:
-        """Make a job of the arguments of Nova's RPC handler."""
+    def make_migration(
+        self, *args: Any, priority: int = 0
+    ) -> migration_lib.LiveMigration:
+        """Make a migration of the arguments of Nova's RPC handler."""
         _, dest, instance, _, migration, _ = args
         request = make_request(
             migration.uuid, migration.id, instance.uuid, dest, priority
         )
-        return job_lib.Job(
+        return migration_lib.LiveMigration(
             *args, request=request, on_over=self.completion.finish
         )

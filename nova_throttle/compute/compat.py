@@ -127,7 +127,7 @@ def _preceded(hook: Callable[..., Any], ours: str) -> Callable[..., Any]:
     return both
 
 
-def record_task_start(manager: Any, job: Any) -> Any:
+def record_task_start(manager: Any, migration: Any) -> Any:
     """Tell Nova's shutdown that it has to wait for a migration.
 
     :returns: how Nova knows the task; None before 34, which does not wait.
@@ -135,14 +135,14 @@ def record_task_start(manager: Any, job: Any) -> Any:
     if not hasattr(manager, '_record_task_start'):
         return None
     return manager._record_task_start(
-        'live_migration', job.instance.uuid, job.context.request_id
+        'live_migration', migration.instance.uuid, migration.context.request_id
     )
 
 
-def record_task_end(manager: Any, job: Any, failed: bool) -> None:
+def record_task_end(manager: Any, migration: Any, failed: bool) -> None:
     """Tell Nova's shutdown that a migration is over."""
-    if job.task_key is not None:
-        manager._record_task_end(job.task_key, failed=failed)
+    if migration.task_key is not None:
+        manager._record_task_end(migration.task_key, failed=failed)
 
 
 def record_arrival_end(manager: Any, instance_uuid: str) -> None:

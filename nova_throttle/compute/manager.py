@@ -123,7 +123,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def _cleanup_live_migrations_in_pool(self) -> None:
         """Leave the queue as it is: it goes on after the restart."""
-        tickets.take_all_back(self, self._parts.jobs)
+        tickets.take_all_back(self, self._parts.migrations)
         super()._cleanup_live_migrations_in_pool()
 
     # A live migration that comes to this host
@@ -211,7 +211,9 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         asked is not waiting for an exception.
         """
         request = (context, dest, instance, block_migration, migration)
-        self._parts.intake.take(self._parts.make_job(*request, migrate_data))
+        self._parts.intake.take(
+            self._parts.make_migration(*request, migrate_data)
+        )
 
     def _do_pre_live_migration_from_source(
         self,
@@ -223,9 +225,9 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         migrate_data: Any,
         source_bdms: Any,
     ) -> Any:
-        job = self._parts.jobs.of_migration(migration.uuid)
-        if job is not None:
-            self._parts.run.prepare(job, source_bdms)
+        ours = self._parts.migrations.of_migration(migration.uuid)
+        if ours is not None:
+            self._parts.run.prepare(ours, source_bdms)
         migrate_data = super()._do_pre_live_migration_from_source(
             context,
             dest,
@@ -235,20 +237,20 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             migrate_data,
             source_bdms,
         )
-        if job is not None:
-            job.prepared(migrate_data)
+        if ours is not None:
+            ours.prepared(migrate_data)
         return migrate_data
 
     def _set_migration_status(self, migration: Any, status: str) -> None:
-        job = None
+        ours = None
         if status == 'running':
             # The last step before the driver.
-            job = self._parts.jobs.of_migration(migration.uuid)
-        if job is not None:
-            self._parts.run.note_running(job)
+            ours = self._parts.migrations.of_migration(migration.uuid)
+        if ours is not None:
+            self._parts.run.note_running(ours)
         super()._set_migration_status(migration, status)
-        if job is not None:
-            self._parts.run.drive(job)
+        if ours is not None:
+            self._parts.run.drive(ours)
 
     def _post_live_migration(
         self,
@@ -283,7 +285,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     ) -> Any:
         first, last = (ctxt, instance, dest), {'source_bdms': source_bdms}
         return self._parts.ending.end(
-            self._parts.ending.job_of(instance, migrate_data),
+            self._parts.ending.migration_of(instance, migrate_data),
             Verdict.ARRIVED,
             functools.partial(
                 super()._post_live_migration_update_host,
@@ -306,10 +308,10 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         **kwargs: Any,
     ) -> Any:
         first, last = (context, instance, dest), {'source_bdms': source_bdms}
-        job = self._parts.ending.job_of(instance, migrate_data)
-        block_migration = None if job is None else job.block_migration
+        ours = self._parts.ending.migration_of(instance, migrate_data)
+        block_migration = None if ours is None else ours.block_migration
         return self._parts.ending.end(
-            job,
+            ours,
             Verdict.STAYED,
             functools.partial(
                 super()._post_live_migration_update_host,

@@ -47,47 +47,49 @@ class Workers:
     A worker whose migration is over takes the next admitted one itself:
     starting a thread would be most of the hand-over's time.
 
-    :param work: called with each job; an exception of it is only logged.
+    :param work: called with each migration; an exception of it is only logged.
     """
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self._local = threading.local()
 
-    def start(self, job: Any) -> None:
-        """Run the work of a job at once.
+    def start(self, migration: Any) -> None:
+        """Run the work of a migration at once.
 
-        :param job: has the request context that it runs under.
+        :param migration: has the request context that it runs under.
         :raises RuntimeError: if the process can't have another thread.
         """
         if getattr(self._local, 'takes_next', False):
             self._local.takes_next = False
-            self._local.next_job = job
+            self._local.next_one = migration
         else:
-            compat.spawn_n(job.context, job.migration.uuid, self._run, job)
+            compat.spawn_n(
+                migration.context, migration.record.uuid, self._run, migration
+            )
 
     @contextlib.contextmanager
     def ending(self) -> Iterator[None]:
-        """Let this thread take the next job when its present one is done."""
-        self._local.takes_next = hasattr(self._local, 'next_job')
+        """Let this thread take the next one when its present one is done."""
+        self._local.takes_next = hasattr(self._local, 'next_one')
         try:
             yield
         finally:
             self._local.takes_next = False
 
-    def _run(self, job: Any) -> None:
-        while job is not None:
-            self._local.next_job = None
+    def _run(self, migration: Any) -> None:
+        while migration is not None:
+            self._local.next_one = None
             try:
-                self._work(job)
+                self._work(migration)
             except Exception:
-                LOG.exception('Work on %s failed', job)
-            job = self._local.next_job
-            if job is not None:
+                LOG.exception('Work on %s failed', migration)
+            migration = self._local.next_one
+            if migration is not None:
                 threading.current_thread().name = compat.thread_name(
-                    job.migration.uuid
+                    migration.record.uuid
                 )
-                job.context.update_store()
+                migration.context.update_store()
 
 
 class BackgroundWorker:

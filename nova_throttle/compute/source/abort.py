@@ -27,7 +27,7 @@ from nova.objects import fields
 from nova import safe_utils
 
 from nova_throttle.compute import assembly as assembly_lib
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
 
 # Without its decorators: the caller has them.
@@ -50,34 +50,38 @@ def abort(
     :raises InvalidMigrationState: if the migration does not run.
     :raises MigrationNotFoundForInstance: if it is another one that does.
     """
-    jobs = parts.jobs.all_of_instance(instance.uuid)
-    job = next((j for j in jobs if j.migration.id == migration_id), None)
-    if job is None and jobs:
+    migrations = parts.migrations.all_of_instance(instance.uuid)
+    migration = next(
+        (j for j in migrations if j.record.id == migration_id), None
+    )
+    if migration is None and migrations:
         # Nova would abort the one that is there.
         raise nova_exception.MigrationNotFoundForInstance(
             migration_id=migration_id, instance_id=instance.uuid
         )
-    if job is None:
+    if migration is None:
         _abort(manager, context, instance, migration_id)
-    elif job.request.ticket.cancel():
-        with _notified(manager, job):
+    elif migration.request.ticket.cancel():
+        with _notified(manager, migration):
             parts.completion.leave(
-                job,
+                migration,
                 'cancelled',
                 exception.MigrationAborted(instance_uuid=instance.uuid),
             )
-    elif job.request_abort():
+    elif migration.request_abort():
         # What prepares rolls back when it finds its entry gone, or at the
         # last step before the driver.
-        _notify_start(manager, job)
+        _notify_start(manager, migration)
         manager._waiting_live_migrations.pop(instance.uuid, None)
     else:
         _abort(manager, context, instance, migration_id)
 
 
-def _notify_start(manager: Any, job: job_lib.Job) -> None:
+def _notify_start(
+    manager: Any, migration: migration_lib.LiveMigration
+) -> None:
     """Send the notifications that an abort begins."""
-    context, instance = job.context, job.instance
+    context, instance = migration.context, migration.instance
     manager._notify_about_instance_usage(
         context, instance, 'live.migration.abort.start'
     )
@@ -91,8 +95,12 @@ def _notify_start(manager: Any, job: job_lib.Job) -> None:
 
 
 @contextlib.contextmanager
-def _notified(manager: Any, job: job_lib.Job) -> Iterator[None]:
+def _notified(
+    manager: Any, migration: migration_lib.LiveMigration
+) -> Iterator[None]:
     """Send the notifications of an abort around it."""
-    _notify_start(manager, job)
+    _notify_start(manager, migration)
     yield
-    manager._notify_live_migrate_abort_end(job.context, job.instance)
+    manager._notify_live_migrate_abort_end(
+        migration.context, migration.instance
+    )

@@ -26,7 +26,7 @@ from nova.scheduler import utils as scheduler_utils
 from oslo_log import log as logging
 
 from nova_throttle.compute import present
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
 
 LOG = logging.getLogger(__name__)
@@ -35,29 +35,29 @@ LOG = logging.getLogger(__name__)
 Allocations = dict[str, Any]
 
 
-def restore(manager: Any, job: job_lib.Job) -> None:
+def restore(manager: Any, migration: migration_lib.LiveMigration) -> None:
     """Allocate again what a request lacks before it is prepared.
 
     :raises AllocationLost: if it can't be had again.
     """
     client = manager.reportclient
-    held = _of(client, job.context, job.migration.uuid)
-    claimed = _of(client, job.context, job.instance.uuid)
+    held = _of(client, migration.context, migration.record.uuid)
+    claimed = _of(client, migration.context, migration.instance.uuid)
     if held and claimed:
         return
     LOG.warning(
         'Placement has lost the allocations of live migration %s, perhaps '
         'to an audit: they are made again',
-        job.migration.uuid,
-        instance=job.instance,
+        migration.record.uuid,
+        instance=migration.instance,
     )
-    resources = _resources(job.instance, held or claimed)
+    resources = _resources(migration.instance, held or claimed)
     if not held:
-        node = _source_node(job.context, job.migration)
-        _allocate(manager, job, job.migration.uuid, node, resources)
+        node = _source_node(migration.context, migration.record)
+        _allocate(manager, migration, migration.record.uuid, node, resources)
     if not claimed:
-        node = _destination_node(job.context, job.migration)
-        _allocate(manager, job, job.instance.uuid, node, resources)
+        node = _destination_node(migration.context, migration.record)
+        _allocate(manager, migration, migration.instance.uuid, node, resources)
 
 
 def keep(manager: Any, context: Any, instance: Any, migration: Any) -> None:
@@ -85,21 +85,23 @@ def keep(manager: Any, context: Any, instance: Any, migration: Any) -> None:
         )
 
 
-def revert(manager: Any, job: job_lib.Job) -> None:
+def revert(manager: Any, migration: migration_lib.LiveMigration) -> None:
     """Give the server what its migration holds of the source.
 
     What an attempt before has reverted stays so.
     """
-    client, context = manager.reportclient, job.context
-    held = _of(client, context, job.migration.uuid)
+    client, context = manager.reportclient, migration.context
+    held = _of(client, context, migration.record.uuid)
     if held:
-        manager._revert_allocation(context, job.found_instance, job.migration)
+        manager._revert_allocation(
+            context, migration.found_instance, migration.record
+        )
         return
-    node = _source_node(context, job.migration)
-    claimed = _of(client, context, job.instance.uuid)
+    node = _source_node(context, migration.record)
+    claimed = _of(client, context, migration.instance.uuid)
     if node not in claimed:
-        resources = _resources(job.found_instance, claimed)
-        _allocate(manager, job, job.instance.uuid, node, resources)
+        resources = _resources(migration.found_instance, claimed)
+        _allocate(manager, migration, migration.instance.uuid, node, resources)
 
 
 def pass_on(manager: Any, context: Any, standing: present.Standing) -> None:
@@ -220,13 +222,15 @@ def _resources(instance: Any, allocations: Allocations) -> dict[str, int]:
 
 def _allocate(
     manager: Any,
-    job: job_lib.Job,
+    migration: migration_lib.LiveMigration,
     consumer: str,
     node: str,
     resources: dict[str, int],
 ) -> None:
-    client, instance = manager.reportclient, job.instance
-    if not _put(client, job.context, instance, consumer, node, resources):
+    client, instance = manager.reportclient, migration.instance
+    if not _put(
+        client, migration.context, instance, consumer, node, resources
+    ):
         raise exception.AllocationLost(
             instance_uuid=instance.uuid, reason='there is no room any more'
         )

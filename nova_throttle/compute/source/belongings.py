@@ -27,7 +27,7 @@ from nova import exception as nova_exception
 
 from nova_throttle.compute import present
 from nova_throttle.compute.source import allocations
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
 
 Step = Callable[[], object]
 
@@ -57,24 +57,28 @@ def steps(
         )
 
 
-def undo(manager: Any, job: job_lib.Job, standing: present.Standing) -> None:
+def undo(
+    manager: Any,
+    migration: migration_lib.LiveMigration,
+    standing: present.Standing,
+) -> None:
     """Have the destination undo what it prepared for a server elsewhere.
 
     Once: it may refuse, for a server that was deleted.
     """
-    if standing.uses(job.dest):
+    if standing.uses(migration.dest):
         return
     cleans, destroys = manager._live_migration_cleanup_flags(
-        job.migrate_data, migr_ctxt=None
+        migration.migrate_data, migr_ctxt=None
     )
-    job.called_back = True
+    migration.called_back = True
     if cleans:
         manager.compute_rpcapi.rollback_live_migration_at_destination(
-            job.context,
-            job.instance,
-            job.dest,
+            migration.context,
+            migration.instance,
+            migration.dest,
             destroy_disks=destroys,
-            migrate_data=job.migrate_data,
+            migrate_data=migration.migrate_data,
         )
 
 

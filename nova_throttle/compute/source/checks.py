@@ -24,44 +24,47 @@ from nova import objects
 from nova import servicegroup
 
 from nova_throttle.compute import sight
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
 
 
-def check(manager: Any, job: job_lib.Job) -> None:
-    """Read again what a job is about, and refuse it if that is over.
+def check(manager: Any, migration: migration_lib.LiveMigration) -> None:
+    """Read again what a migration is about, and refuse it if that is over.
 
-    The job's instance and migration are up to date after it.
+    The migration's instance and migration are up to date after it.
 
     :raises ThrottleError: one that says what has become of it.
     """
-    _refresh_instance(job)
-    _check_instance(manager.host, job.instance)
-    job.migration = objects.Migration.get_by_uuid(
-        job.context, job.migration.uuid
+    _refresh_instance(migration)
+    _check_instance(manager.host, migration.instance)
+    migration.record = objects.Migration.get_by_uuid(
+        migration.context, migration.record.uuid
     )
-    if job.migration.status not in _expected(job):
+    if migration.record.status not in _expected(migration):
         raise exception.MigrationNotQueued(
-            migration_uuid=job.migration.uuid, status=job.migration.status
+            migration_uuid=migration.record.uuid,
+            status=migration.record.status,
         )
-    check_guest(manager, job)
-    state = service_state(job.context, job.dest)
+    check_guest(manager, migration)
+    state = service_state(migration.context, migration.dest)
     if state != 'up':
-        raise exception.DestinationUnavailable(host=job.dest, state=state)
+        raise exception.DestinationUnavailable(
+            host=migration.dest, state=state
+        )
 
 
-def _expected(job: job_lib.Job) -> tuple[str, ...]:
+def _expected(migration: migration_lib.LiveMigration) -> tuple[str, ...]:
     # A write that was given up may have been done in the end.
-    return ('queued', 'preparing') if job.was_put_back else ('queued',)
+    return ('queued', 'preparing') if migration.was_put_back else ('queued',)
 
 
-def check_guest(manager: Any, job: job_lib.Job) -> None:
+def check_guest(manager: Any, migration: migration_lib.LiveMigration) -> None:
     """See that there is a guest to migrate.
 
     :raises GuestNotRunning: if it is off or gone: libvirt would refuse it,
         and Nova take a domain that is off for one that has left.
     """
-    found = sight.of_guest(manager.driver, job.instance)
+    found = sight.of_guest(manager.driver, migration.instance)
     if found in (sight.Sight.OFF, sight.Sight.ABSENT):
         raise exception.GuestNotRunning(state=found.value)
 
@@ -85,8 +88,8 @@ def is_gone(context: Any, host: str) -> bool:
     return service_state(context, host) in ('down', 'deleted', 'forced down')
 
 
-def _refresh_instance(job: job_lib.Job) -> None:
-    instance = job.instance
+def _refresh_instance(migration: migration_lib.LiveMigration) -> None:
+    instance = migration.instance
     # Changed for the destination by the conductor, and never saved.
     requests = instance.pci_requests if 'pci_requests' in instance else None
     try:

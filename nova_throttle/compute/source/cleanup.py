@@ -39,8 +39,8 @@ from nova_throttle.compute import senders
 from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import belongings
 from nova_throttle.compute.source import checks
-from nova_throttle.compute.source import job as job_lib
-from nova_throttle.compute.source import record
+from nova_throttle.compute.source import entries
+from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import journal as journal_lib
 
 LOG = logging.getLogger(__name__)
@@ -64,21 +64,21 @@ _rollback = safe_utils.get_wrapped_function(
 
 @dataclasses.dataclass
 class _Departure:
-    """A job that has to leave, and has not managed to yet."""
+    """A migration that has to leave, and has not managed to yet."""
 
-    job: job_lib.Job
+    migration: migration_lib.LiveMigration
     status: str
     delay: float = RETRY_FIRST
     due: float = 0.0
-    # Two threads must not clean up after the same job at once.
+    # Two threads must not clean up after the same migration at once.
     busy: bool = False
 
 
 class Leaver:
-    """Takes jobs out and remembers those that could not be cleaned up.
+    """Takes migrations out and remembers those that could not be cleaned up.
 
     :param manager: the compute manager of the source host.
-    :param journal: where a job is kept until it has left.
+    :param journal: where a migration is kept until it has left.
     :param phase_of: how far this host has come with a migration.
     """
 
@@ -102,11 +102,14 @@ class Leaver:
         return self._retries.idle
 
     def leave(
-        self, job: job_lib.Job, status: str, reason: BaseException
+        self,
+        migration: migration_lib.LiveMigration,
+        status: str,
+        reason: BaseException,
     ) -> bool:
-        """Give back all that a job holds which does not migrate.
+        """Give back all that a migration holds which does not migrate.
 
-        :param job: a job that is not in the driver.
+        :param migration: a migration that is not in the driver.
         :param status: the final status of its migration record.
         :param reason: why it leaves.
         :returns: whether all is done; otherwise it is tried again later.
@@ -116,34 +119,36 @@ class Leaver:
             '%(reason)s',
             {
                 'work': 'finishing' if status == COMPLETED else 'rolling back',
-                'uuid': job.migration.uuid,
-                'dest': job.dest,
+                'uuid': migration.record.uuid,
+                'dest': migration.dest,
                 'status': status,
                 'reason': reason,
             },
-            instance=job.instance,
+            instance=migration.instance,
         )
         try:
             self._journal.put(
-                record.entry_of(
-                    job, 'leaving', status=status, reason=str(reason)
+                entries.entry_of(
+                    migration, 'leaving', status=status, reason=str(reason)
                 )
             )
         except Exception:
             # It leaves all the same: only a restart would forget it.
-            LOG.exception('Cannot note that %s leaves', job)
-        return self.attempt(job, status)
+            LOG.exception('Cannot note that %s leaves', migration)
+        return self.attempt(migration, status)
 
-    def attempt(self, job: job_lib.Job, status: str) -> bool:
-        """Clean up after a job that leaves; see leave()."""
+    def attempt(
+        self, migration: migration_lib.LiveMigration, status: str
+    ) -> bool:
+        """Clean up after a migration that leaves; see leave()."""
         with self._lock:
             departure = self._departures.setdefault(
-                job.migration.uuid, _Departure(job, status)
+                migration.record.uuid, _Departure(migration, status)
             )
         return self._try(departure)
 
     def _try(self, departure: _Departure) -> bool:
-        uuid = departure.job.migration.uuid
+        uuid = departure.migration.record.uuid
         with self._lock:
             over = self._departures.get(uuid) is not departure
             if over or departure.busy:
@@ -160,22 +165,29 @@ class Leaver:
         return done
 
     def _clean_and_forget(self, departure: _Departure) -> bool:
-        job = departure.job
+        migration = departure.migration
         return _clean(
-            self._manager, job, departure.status, self._phase_of
-        ) and _succeeds(job, lambda: self._journal.remove(job.migration.uuid))
+            self._manager, migration, departure.status, self._phase_of
+        ) and _succeeds(
+            migration, lambda: self._journal.remove(migration.record.uuid)
+        )
 
     def knows(self, migration_uuid: str) -> bool:
-        """Tell whether a job is leaving."""
+        """Tell whether a migration is leaving."""
         return migration_uuid in self._departures
 
     def undoing(self, instance_uuid: str) -> str | None:
         """Return the migration of a server that is not undone yet, if any."""
         with self._lock:
-            jobs = [departure.job for departure in self._departures.values()]
-        for job in jobs:
-            if job.instance.uuid == instance_uuid and job.may_be_prepared:
-                uuid: str = job.migration.uuid
+            migrations = [
+                departure.migration for departure in self._departures.values()
+            ]
+        for migration in migrations:
+            if (
+                migration.instance.uuid == instance_uuid
+                and migration.may_be_prepared
+            ):
+                uuid: str = migration.record.uuid
                 return uuid
         return None
 
@@ -196,32 +208,38 @@ class Leaver:
 
 
 def _clean(
-    manager: Any, job: job_lib.Job, status: str, phase_of: present.PhaseOf
+    manager: Any,
+    migration: migration_lib.LiveMigration,
+    status: str,
+    phase_of: present.PhaseOf,
 ) -> bool:
     def ask() -> present.Standing:
-        return _find(job, phase_of)
+        return _find(migration, phase_of)
 
-    if not _succeeds(job, ask):
+    if not _succeeds(migration, ask):
         return False
     # All are tried, whatever fails.
     given_back = [
-        _succeeds(job, step) for step in _steps(manager, job, status, ask)
+        _succeeds(migration, step)
+        for step in _steps(manager, migration, status, ask)
     ]
     # Last, and only then: until then it can be seen that all is not done.
     return all(given_back) and _succeeds(
-        job, lambda: _settle(job, status, ask())
+        migration, lambda: _settle(migration, status, ask())
     )
 
 
-def _succeeds(job: job_lib.Job, step: Callable[[], object]) -> bool:
+def _succeeds(
+    migration: migration_lib.LiveMigration, step: Callable[[], object]
+) -> bool:
     try:
         step()
     except Exception:
         LOG.warning(
             'A step of cleaning up after live migration %s failed and will '
             'be tried again',
-            job.migration.uuid,
-            instance=job.instance,
+            migration.record.uuid,
+            instance=migration.instance,
             exc_info=True,
         )
         return False
@@ -229,21 +247,28 @@ def _succeeds(job: job_lib.Job, step: Callable[[], object]) -> bool:
 
 
 def _steps(
-    manager: Any, job: job_lib.Job, status: str, ask: Ask
+    manager: Any, migration: migration_lib.LiveMigration, status: str, ask: Ask
 ) -> Iterator[Callable[[], object]]:
     completed = status == COMPLETED
-    if completed and job.found_instance is not None:
+    if completed and migration.found_instance is not None:
         yield lambda: allocations.keep(
-            manager, job.context, job.found_instance, job.migration
+            manager,
+            migration.context,
+            migration.found_instance,
+            migration.record,
         )
-    if completed or not job.standing.is_ours:
-        if job.may_be_prepared and not completed:
-            yield lambda: belongings.undo(manager, job, ask())
+    if completed or not migration.standing.is_ours:
+        if migration.may_be_prepared and not completed:
+            yield lambda: belongings.undo(manager, migration, ask())
         yield from belongings.steps(
-            manager, job.context, job.migration, job.requested_data, ask
+            manager,
+            migration.context,
+            migration.record,
+            migration.requested_data,
+            ask,
         )
         return
-    for step in _own_steps(manager, job, status):
+    for step in _own_steps(manager, migration, status):
         yield functools.partial(_while_ours, step, ask)
 
 
@@ -256,43 +281,47 @@ def _while_ours(step: Callable[[], object], ask: Ask) -> None:
 
 
 def _own_steps(
-    manager: Any, job: job_lib.Job, status: str
+    manager: Any, migration: migration_lib.LiveMigration, status: str
 ) -> Iterator[Callable[[], object]]:
     """Give back what a request holds whose server stays."""
-    context = job.context
-    if job.may_be_prepared:
-        yield lambda: _roll_back(manager, job, status)
-    yield lambda: allocations.revert(manager, job)
+    context = migration.context
+    if migration.may_be_prepared:
+        yield lambda: _roll_back(manager, migration, status)
+    yield lambda: allocations.revert(manager, migration)
     # Deletes the inactive port bindings of the destination.
     yield lambda: manager.network_api.setup_networks_on_host(
-        context, job.found_instance, host=job.dest, teardown=True
+        context, migration.found_instance, host=migration.dest, teardown=True
     )
-    if _has_claim(job.requested_data):
-        yield lambda: _drop_claim(manager, job)
+    if _has_claim(migration.requested_data):
+        yield lambda: _drop_claim(manager, migration)
 
 
-def _find(job: job_lib.Job, phase_of: present.PhaseOf) -> present.Standing:
+def _find(
+    migration: migration_lib.LiveMigration, phase_of: present.PhaseOf
+) -> present.Standing:
     """Read again whose the instance is: what is known is stale."""
-    standing = present.look(job.context, job.migration, phase_of)
-    job.standing = standing.settled()
-    job.found_instance = standing.instance
+    standing = present.look(migration.context, migration.record, phase_of)
+    migration.standing = standing.settled()
+    migration.found_instance = standing.instance
     return standing
 
 
-def _roll_back(manager: Any, job: job_lib.Job, status: str) -> None:
+def _roll_back(
+    manager: Any, migration: migration_lib.LiveMigration, status: str
+) -> None:
     """Undo what the destination prepared."""
-    present.make_migrating(job.found_instance)
-    job.migrate_data.migration = job.migration
+    present.make_migrating(migration.found_instance)
+    migration.migrate_data.migration = migration.record
     _rollback(
         manager,
-        job.context,
-        job.instance,
-        job.dest,
-        job.migrate_data,
+        migration.context,
+        migration.instance,
+        migration.dest,
+        migration.migrate_data,
         status,
-        source_bdms=job.source_bdms,
+        source_bdms=migration.source_bdms,
     )
-    job.called_back = True
+    migration.called_back = True
 
 
 def _has_claim(migrate_data: Any) -> bool:
@@ -305,19 +334,26 @@ def _has_claim(migrate_data: Any) -> bool:
     )
 
 
-def _drop_claim(manager: Any, job: job_lib.Job) -> None:
+def _drop_claim(manager: Any, migration: migration_lib.LiveMigration) -> None:
     # A service that is down forgets its claims: it rebuilds them, at its
     # start, from the records of migrations that are not over.
-    if checks.service_state(job.context, job.dest) not in ('down', 'deleted'):
+    if checks.service_state(migration.context, migration.dest) not in (
+        'down',
+        'deleted',
+    ):
         manager.compute_rpcapi.drop_move_claim_at_destination(
-            job.context, job.instance, job.dest
+            migration.context, migration.instance, migration.dest
         )
 
 
-def _settle(job: job_lib.Job, status: str, standing: present.Standing) -> None:
+def _settle(
+    migration: migration_lib.LiveMigration,
+    status: str,
+    standing: present.Standing,
+) -> None:
     if standing.is_ours and status != COMPLETED:
-        _settle_instance(job.found_instance)
-    _settle_migration(job, status)
+        _settle_instance(migration.found_instance)
+    _settle_migration(migration, status)
 
 
 def _settle_instance(instance: Any) -> None:
@@ -333,20 +369,22 @@ def _settle_instance(instance: Any) -> None:
         LOG.debug('The instance was deleted', instance=instance)
 
 
-def _settle_migration(job: job_lib.Job, status: str) -> None:
+def _settle_migration(
+    migration: migration_lib.LiveMigration, status: str
+) -> None:
     """Give the record its final status, unless it has one.
 
     What completed did so whatever the record says.
     """
     try:
-        job.migration = objects.Migration.get_by_uuid(
-            job.context, job.migration.uuid
+        migration.record = objects.Migration.get_by_uuid(
+            migration.context, migration.record.uuid
         )
     except nova_exception.MigrationNotFound:
         return
-    found = job.migration.status
+    found = migration.record.status
     if found != status and (
         found not in compat.FINAL_STATUSES or status == COMPLETED
     ):
-        job.migration.status = status
-        job.migration.save()
+        migration.record.status = status
+        migration.record.save()

@@ -28,7 +28,8 @@ from nova_throttle.compute import compat
 from nova_throttle.compute import present
 from nova_throttle.compute.source import cleanup
 from nova_throttle.compute.source import event
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import succession as succession_lib
 from nova_throttle.compute.source import tickets
 from nova_throttle.compute.source import wait_events as reasons_lib
@@ -42,7 +43,7 @@ class Completion:
     """Ends the live migrations of one host, whatever way they took.
 
     :param manager: the compute manager of this host.
-    :param jobs: its live migrations.
+    :param migrations: its live migrations.
     :param journal: where they are kept.
     :param throttle: its admission controller.
     :param succession: tells which migration has a server.
@@ -54,7 +55,7 @@ class Completion:
     def __init__(
         self,
         manager: Any,
-        jobs: job_lib.Jobs,
+        migrations: registry.Registry,
         journal: journal_lib.Journal,
         throttle: controller.Controller,
         succession: succession_lib.Succession,
@@ -63,7 +64,7 @@ class Completion:
         clerk: threads.BackgroundWorker,
     ) -> None:
         self._manager = manager
-        self._jobs = jobs
+        self._migrations = migrations
         self._journal = journal
         self._throttle = throttle
         self._succession = succession
@@ -72,115 +73,124 @@ class Completion:
         self._clerk = clerk
         # Set by who can: deals with a migration as after a restart.
         self.recover: Callable[[str], None] = lambda migration_uuid: None
-        # Told of each job that leaves the registry.
-        self.forgotten: Callable[[job_lib.Job], None] = lambda job: None
+        # Told of each migration that leaves the registry.
+        self.forgotten: Callable[[migration_lib.LiveMigration], None] = (
+            lambda migration: None
+        )
 
-    def finish(self, job: job_lib.Job) -> None:
+    def finish(self, migration: migration_lib.LiveMigration) -> None:
         """Give the slots back; called once, when the migration is over."""
-        if job.is_unended:
-            self._clerk.do(functools.partial(self._look_again, job))
+        if migration.is_unended:
+            self._clerk.do(functools.partial(self._look_again, migration))
             return
-        self._throttle.finish(job.migration.uuid, job.error)
+        self._throttle.finish(migration.record.uuid, migration.error)
         self._reasons.look()
-        self._clerk.do(functools.partial(self._file, job))
+        self._clerk.do(functools.partial(self._file, migration))
 
-    def _file(self, job: job_lib.Job) -> None:
+    def _file(self, migration: migration_lib.LiveMigration) -> None:
         """Do what the next migration need not wait for."""
         try:
-            if job.error and not self._is_settled(job):
-                self._fail(job)
-            if job.error and (
-                job.has_arrived or self._succession.is_deleted(job)
+            if migration.error and not self._is_settled(migration):
+                self._fail(migration)
+            if migration.error and (
+                migration.has_arrived or self._succession.is_deleted(migration)
             ):
-                self._leaver.leave(job, 'error', job.error)
+                self._leaver.leave(migration, 'error', migration.error)
         except Exception:
             LOG.exception(
                 'Cannot record how live migration %s ended',
-                job.migration.uuid,
-                instance=job.instance,
+                migration.record.uuid,
+                instance=migration.instance,
             )
-            if not self._leaver.knows(job.migration.uuid):
-                self._look_again(job)
+            if not self._leaver.knows(migration.record.uuid):
+                self._look_again(migration)
                 return
-        event.finish(job)
-        self._forget(job)
-        if not self._leaver.knows(job.migration.uuid):
-            self._journal.remove(job.migration.uuid)
-        self._end_task(job)
+        event.finish(migration)
+        self._forget(migration)
+        if not self._leaver.knows(migration.record.uuid):
+            self._journal.remove(migration.record.uuid)
+        self._end_task(migration)
 
-    def _look_again(self, job: job_lib.Job) -> None:
-        """Have it found out later, as after a restart, how a job ended.
+    def _look_again(self, migration: migration_lib.LiveMigration) -> None:
+        """Have it found out later, as after a restart, how a migration ended.
 
         It keeps the slots that it has.
         """
         LOG.warning(
             'The control plane was away when live migration %s ended: its '
             'end is looked for as after a restart',
-            job.migration.uuid,
-            instance=job.instance,
+            migration.record.uuid,
+            instance=migration.instance,
         )
-        self._forget(job)
-        self._end_task(job)
-        self.recover(job.migration.uuid)
+        self._forget(migration)
+        self._end_task(migration)
+        self.recover(migration.record.uuid)
 
-    def _end_task(self, job: job_lib.Job) -> None:
-        failed = job.migration.status != 'completed'
-        compat.record_task_end(self._manager, job, failed=failed)
+    def _end_task(self, migration: migration_lib.LiveMigration) -> None:
+        failed = migration.record.status != 'completed'
+        compat.record_task_end(self._manager, migration, failed=failed)
 
-    def _is_settled(self, job: job_lib.Job) -> bool:
+    def _is_settled(self, migration: migration_lib.LiveMigration) -> bool:
         """Tell whether the record has its end, or will get it."""
         return (
-            job.migration.status in compat.FINAL_STATUSES
-            or self._leaver.knows(job.migration.uuid)
+            migration.record.status in compat.FINAL_STATUSES
+            or self._leaver.knows(migration.record.uuid)
         )
 
-    def _fail(self, job: job_lib.Job) -> None:
+    def _fail(self, migration: migration_lib.LiveMigration) -> None:
         """Do what Nova does when it is too late to roll back.
 
         Nova does it itself for a driver that raises; this is for a late
         callback, whose error no code of Nova's sees.
         """
-        self._manager._set_migration_status(job.migration, 'error')
-        if not self._has_its_server(job):
+        self._manager._set_migration_status(migration.record, 'error')
+        if not self._has_its_server(migration):
             return
-        job.instance.refresh()
+        migration.instance.refresh()
         self._manager._set_instance_obj_error_state(
-            job.instance, clean_task_state=True
+            migration.instance, clean_task_state=True
         )
 
-    def _has_its_server(self, job: job_lib.Job) -> bool:
-        """Tell whether a server is a job's, wherever that has brought it."""
-        standing = self._succession.standing(job)
+    def _has_its_server(self, migration: migration_lib.LiveMigration) -> bool:
+        """Tell whether a server is a migration's, wherever it is by now."""
+        standing = self._succession.standing(migration)
         moved = standing.state is present.State.MOVED
         return standing.is_ours or (
-            job.has_arrived and moved and standing.instance.host == job.dest
+            migration.has_arrived
+            and moved
+            and standing.instance.host == migration.dest
         )
 
     def leave(
-        self, job: job_lib.Job, status: str, error: BaseException
+        self,
+        migration: migration_lib.LiveMigration,
+        status: str,
+        error: BaseException,
     ) -> None:
-        """Take a job out that does not run."""
-        job.error = error
+        """Take a migration out that does not run."""
+        migration.error = error
         try:
-            self._leaver.leave(job, status, error)
+            self._leaver.leave(migration, status, error)
         finally:
-            self._forget(job)
-            event.finish(job)
+            self._forget(migration)
+            event.finish(migration)
 
-    def _forget(self, job: job_lib.Job) -> None:
-        self._jobs.remove(job)
-        self.forgotten(job)
-        tickets.take_back(self._manager, job, job.request.ticket)
+    def _forget(self, migration: migration_lib.LiveMigration) -> None:
+        self._migrations.remove(migration)
+        self.forgotten(migration)
+        tickets.take_back(self._manager, migration, migration.request.ticket)
 
     def find_lost_owners(self, context: Any) -> None:
         """Free slots whose driver never said that it was done."""
-        for job in self._jobs.awaiting_callback():
-            found = objects.Migration.get_by_uuid(context, job.migration.uuid)
+        for migration in self._migrations.awaiting_callback():
+            found = objects.Migration.get_by_uuid(
+                context, migration.record.uuid
+            )
             if found.status in compat.FINAL_STATUSES:
                 LOG.warning(
                     'The driver never reported the end of live migration '
                     '%(uuid)s, which is %(status)s: its slot is freed',
                     {'uuid': found.uuid, 'status': found.status},
-                    instance=job.instance,
+                    instance=migration.instance,
                 )
-                job.found_over(found)
+                migration.found_over(found)

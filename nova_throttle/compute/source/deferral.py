@@ -32,7 +32,8 @@ from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.compute.source import checks
 from nova_throttle.compute.source import ending
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import registry
 from nova_throttle.compute import threads
 from nova_throttle import exception
 
@@ -63,7 +64,7 @@ class _Deferred:
     :param resumed: since when it may be admitted, and was not.
     """
 
-    job: job_lib.Job
+    migration: migration_lib.LiveMigration
     error: BaseException
     since: float
     due: float | None
@@ -74,79 +75,89 @@ class Deferral:
     """Defers the requests of one host that met a fault which may pass.
 
     :param manager: the compute manager of this host.
-    :param jobs: its live migrations.
+    :param migrations: its live migrations.
     :param throttle: its admission controller.
-    :param leave: takes a job out for good: with the job, the final status
-        and the reason.
+    :param leave: takes a migration out for good: with it, the final status and
+        the reason.
     """
 
     def __init__(
         self,
         manager: Any,
-        jobs: job_lib.Jobs,
+        migrations: registry.Registry,
         throttle: controller.Controller,
-        leave: Callable[[job_lib.Job, str, BaseException], None],
+        leave: Callable[
+            [migration_lib.LiveMigration, str, BaseException], None
+        ],
     ) -> None:
         self._manager = manager
-        self._jobs = jobs
+        self._migrations = migrations
         self._throttle = throttle
         self._leave = leave
         self._lock = threading.Lock()
         self._deferred: dict[str, _Deferred] = {}
         self._task = threads.PeriodicTask('deferred', self._look)
 
-    def defer(self, job: job_lib.Job, error: BaseException) -> bool:
-        """Note a fault that a job met before its destination prepared.
+    def defer(
+        self, migration: migration_lib.LiveMigration, error: BaseException
+    ) -> bool:
+        """Note a fault that a migration met before its destination prepared.
 
-        :returns: whether the job may go on waiting; False if the fault does
-            not pass, or the grace time is over.
+        :returns: whether it may go on waiting; False if the fault does not
+            pass, or the grace time is over.
         """
         if not _may_pass(error):
             return False
         now = time.monotonic()
         with self._lock:
-            known = self._deferred.get(job.migration.uuid)
+            known = self._deferred.get(migration.record.uuid)
             since = known.since if known else now
             if now - since >= CONF.nova_throttle.fault_grace_time:
                 return False
-            self._note(job, error, since)
+            self._note(migration, error, since)
         LOG.warning(
             'Live migration %(uuid)s to %(dest)s cannot start now, keeps its '
             'position in the queue and is tried again: %(error)s',
-            {'uuid': job.migration.uuid, 'dest': job.dest, 'error': error},
-            instance=job.instance,
+            {
+                'uuid': migration.record.uuid,
+                'dest': migration.dest,
+                'error': error,
+            },
+            instance=migration.instance,
             exc_info=known is None and _is_foreign(error) and error,
         )
         return True
 
-    def defer_others(self, job: job_lib.Job) -> None:
+    def defer_others(self, migration: migration_lib.LiveMigration) -> None:
         """Have those wait too that are queued for a destination that is down.
 
-        :param job: the job that has found that out.
+        :param migration: the migration that has found that out.
         """
-        deferred = self._deferred.get(job.migration.uuid)
+        deferred = self._deferred.get(migration.record.uuid)
         if deferred is None or _reason(deferred) is not WaitReason.DOWN:
             return
         now = time.monotonic()
-        for other in self._jobs.queued_for(job.dest):
-            uuid = other.migration.uuid
+        for other in self._migrations.queued_for(migration.dest):
+            uuid = other.record.uuid
             with self._lock:
                 if uuid in self._deferred:
                     continue
                 self._note(other, deferred.error, now)
             self._throttle.defer(uuid, WaitReason.DOWN)
 
-    def reason(self, job: job_lib.Job) -> WaitReason | None:
-        """Return why a job is passed over; None if it is not."""
-        deferred = self._deferred.get(job.migration.uuid)
+    def reason(
+        self, migration: migration_lib.LiveMigration
+    ) -> WaitReason | None:
+        """Return why a migration is passed over; None if it is not."""
+        deferred = self._deferred.get(migration.record.uuid)
         if deferred is None or deferred.due is None:
             return None
         return _reason(deferred)
 
-    def begin(self, job: job_lib.Job) -> None:
-        """Note that a job was admitted: it is tried now."""
+    def begin(self, migration: migration_lib.LiveMigration) -> None:
+        """Note that a migration was admitted: it is tried now."""
         with self._lock:
-            deferred = self._deferred.get(job.migration.uuid)
+            deferred = self._deferred.get(migration.record.uuid)
             if deferred is None:
                 return
             if deferred.resumed is not None:
@@ -154,20 +165,23 @@ class Deferral:
                 deferred.since += time.monotonic() - deferred.resumed
             deferred.due = deferred.resumed = None
 
-    def forget(self, job: job_lib.Job) -> None:
-        """Note that a job is being prepared, or over."""
+    def forget(self, migration: migration_lib.LiveMigration) -> None:
+        """Note that a migration is being prepared, or over."""
         with self._lock:
-            self._deferred.pop(job.migration.uuid, None)
+            self._deferred.pop(migration.record.uuid, None)
 
     def stop(self) -> None:
         """Try nothing again; what is deferred stays in the queue."""
         self._task.stop()
 
     def _note(
-        self, job: job_lib.Job, error: BaseException, since: float
+        self,
+        migration: migration_lib.LiveMigration,
+        error: BaseException,
+        since: float,
     ) -> None:
-        self._deferred[job.migration.uuid] = _Deferred(
-            job, error, since, time.monotonic() + RETRY
+        self._deferred[migration.record.uuid] = _Deferred(
+            migration, error, since, time.monotonic() + RETRY
         )
         self._task.start(RETRY)
 
@@ -184,27 +198,27 @@ class Deferral:
             for d in waiting
             if d.due is not None
             and d.due <= now
-            and not request_lib.is_used(d.job.request.ticket)
+            and not request_lib.is_used(d.migration.request.ticket)
         ]
-        down = {d.job.dest for d in due if _reason(d) is WaitReason.DOWN}
+        down = {d.migration.dest for d in due if _reason(d) is WaitReason.DOWN}
         still_down = {host for host in down if _is_down(context, host)}
         for deferred in due:
-            if deferred.job.dest in still_down:
+            if deferred.migration.dest in still_down:
                 self._wait_on(deferred)
             else:
                 self._resume(deferred)
 
     def _resume(self, deferred: _Deferred) -> None:
-        job = deferred.job
+        migration = deferred.migration
         try:
-            self._mend(job)
+            self._mend(migration)
         except Exception as error:
             if str(error) != str(deferred.error):
                 LOG.warning(
                     'Live migration %(uuid)s cannot be tried again now: '
                     '%(error)s',
-                    {'uuid': job.migration.uuid, 'error': error},
-                    instance=job.instance,
+                    {'uuid': migration.record.uuid, 'error': error},
+                    instance=migration.instance,
                 )
             deferred.error = error
             self._wait_on(deferred)
@@ -214,22 +228,24 @@ class Deferral:
             deferred.resumed = time.monotonic()
             if _reason(deferred) is WaitReason.DOWN:
                 # It was seen up: that fault has passed.
-                self._deferred.pop(job.migration.uuid, None)
-        self._throttle.defer(job.migration.uuid, None)
+                self._deferred.pop(migration.record.uuid, None)
+        self._throttle.defer(migration.record.uuid, None)
 
     def _wait_on(self, deferred: _Deferred) -> None:
-        now, job = time.monotonic(), deferred.job
+        now, migration = time.monotonic(), deferred.migration
         if now - deferred.since < CONF.nova_throttle.fault_grace_time:
             deferred.due = now + RETRY
-        elif job.request.ticket.cancel():
-            self._leave(job, 'error', deferred.error)
+        elif migration.request.ticket.cancel():
+            self._leave(migration, 'error', deferred.error)
 
-    def _mend(self, job: job_lib.Job) -> None:
+    def _mend(self, migration: migration_lib.LiveMigration) -> None:
         """See that the record says queued, which the fault may have kept."""
-        found = objects.Migration.get_by_uuid(job.context, job.migration.uuid)
+        found = objects.Migration.get_by_uuid(
+            migration.context, migration.record.uuid
+        )
         if found.status in _NOT_YET:
             self._manager._set_migration_status(found, 'queued')
-        job.migration = found
+        migration.record = found
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -28,7 +28,8 @@ import oslo_messaging
 from nova_throttle.compute import present
 from nova_throttle.compute.source import arrival
 from nova_throttle.compute.source import cleanup
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import succession
 from nova_throttle import exception
 
@@ -41,7 +42,7 @@ class Ending:
     """Ends the live migrations of one host that were in the driver.
 
     :param manager: the compute manager of this host.
-    :param jobs: its live migrations.
+    :param migrations: its live migrations.
     :param leaver: what takes those out that Nova cannot see through.
     :param succession: tells which migration has a server.
     """
@@ -49,30 +50,32 @@ class Ending:
     def __init__(
         self,
         manager: Any,
-        jobs: job_lib.Jobs,
+        migrations: registry.Registry,
         leaver: cleanup.Leaver,
         succession: succession.Succession,
     ) -> None:
         self._manager = manager
-        self._jobs = jobs
+        self._migrations = migrations
         self._leaver = leaver
         self._succession = succession
         # By server: those that completed while nobody looked.
-        self._unseen: dict[str, job_lib.Job] = {}
+        self._unseen: dict[str, migration_lib.LiveMigration] = {}
 
-    def job_of(self, instance: Any, migrate_data: Any) -> job_lib.Job | None:
-        """Return the job that a callback of the driver is about.
+    def migration_of(
+        self, instance: Any, migrate_data: Any
+    ) -> migration_lib.LiveMigration | None:
+        """Return the migration that a callback of the driver is about.
 
         :param migrate_data: names the migration, unless it is of old.
         """
         uuid = present.migration_uuid(migrate_data)
         if uuid is None:
-            return self._jobs.of_instance(instance.uuid)
-        return self._jobs.of_migration(uuid)
+            return self._migrations.of_instance(instance.uuid)
+        return self._migrations.of_migration(uuid)
 
     def end(
         self,
-        job: job_lib.Job | None,
+        migration: migration_lib.LiveMigration | None,
         believed: Verdict,
         complete: Callable[[], Any],
         roll_back: Callable[[], Any],
@@ -80,77 +83,96 @@ class Ending:
     ) -> Any:
         """End a migration, whatever the driver takes for true.
 
-        :param job: None if the migration is not one of ours.
+        :param migration: None if the migration is not one of ours.
         :param believed: what the driver takes for true.
         :param complete: does what Nova does if the guest has arrived.
         :param roll_back: does what Nova does if it has not.
         :param status: the final status of one that is rolled back.
         """
-        if job is None:
+        if migration is None:
             return complete() if believed is Verdict.ARRIVED else roll_back()
-        with job.callback():
-            verdict = self._where(job, believed)
+        with migration.callback():
+            verdict = self._where(migration, believed)
             if verdict is Verdict.ARRIVED:
-                return self._complete(job, complete)
+                return self._complete(migration, complete)
             if verdict is Verdict.STAYED:
                 if believed is not verdict:
-                    job.error = exception.NotArrived(host=job.dest)
-                return self._roll_back(job, roll_back, status)
+                    migration.error = exception.NotArrived(host=migration.dest)
+                return self._roll_back(migration, roll_back, status)
             # Another operation has moved or deleted the server.
             taken = exception.InstanceTaken(host=self._manager.host)
-            return self._give_up(job, 'error', taken)
+            return self._give_up(migration, 'error', taken)
 
-    def _where(self, job: job_lib.Job, believed: Verdict) -> Verdict:
+    def _where(
+        self, migration: migration_lib.LiveMigration, believed: Verdict
+    ) -> Verdict:
         """Tell where the guest is.
 
         The driver looks at what is left of the domain here, which says
         nothing if that was switched off; so only a success of libvirt's own
         call is enough.
         """
-        if job.phase is not job_lib.Phase.IN_DRIVER:
+        if migration.phase is not migration_lib.Phase.IN_DRIVER:
             return believed
         has_migrated = getattr(self._manager.driver, 'has_migrated', None)
-        succeeded = has_migrated(job.instance) if has_migrated else None
+        succeeded = has_migrated(migration.instance) if has_migrated else None
         if succeeded is None:
             return believed
         if succeeded and believed is Verdict.ARRIVED:
             return believed
-        return arrival.wait(self._manager, job.context, job.instance, job.dest)
+        return arrival.wait(
+            self._manager,
+            migration.context,
+            migration.instance,
+            migration.dest,
+        )
 
-    def _complete(self, job: job_lib.Job, complete: Callable[[], Any]) -> Any:
+    def _complete(
+        self,
+        migration: migration_lib.LiveMigration,
+        complete: Callable[[], Any],
+    ) -> Any:
         try:
             return complete()
         except Exception as error:
             try:
-                finished = self._finish_for_nova(job, error)
+                finished = self._finish_for_nova(migration, error)
             except Exception as failure:
                 finished, error = False, failure
             if not finished:
-                job.is_unended = is_away(error)
+                migration.is_unended = is_away(error)
                 raise error
             return None
 
     def _roll_back(
-        self, job: job_lib.Job, roll_back: Callable[[], Any], status: str
+        self,
+        migration: migration_lib.LiveMigration,
+        roll_back: Callable[[], Any],
+        status: str,
     ) -> Any:
         """Roll back, unless the server is another migration's by now."""
         try:
-            standing = self._succession.standing(job)
+            standing = self._succession.standing(migration)
             if not standing.is_ours:
                 raise standing.reason
             present.make_migrating(standing.instance)
         except Exception as error:
-            return self._give_up(job, status, error)
+            return self._give_up(migration, status, error)
         return roll_back()
 
     def _give_up(
-        self, job: job_lib.Job, status: str, reason: Exception
+        self,
+        migration: migration_lib.LiveMigration,
+        status: str,
+        reason: Exception,
     ) -> None:
-        job.is_left = True
-        job.error = reason
-        self._leaver.leave(job, status, reason)
+        migration.is_left = True
+        migration.error = reason
+        self._leaver.leave(migration, status, reason)
 
-    def _finish_for_nova(self, job: job_lib.Job, error: Exception) -> bool:
+    def _finish_for_nova(
+        self, migration: migration_lib.LiveMigration, error: Exception
+    ) -> bool:
         """Finish for Nova, which cannot, what it did after the guest arrived.
 
         The guest runs on its destination, whatever failed. Where no more
@@ -161,28 +183,32 @@ class Ending:
             its destination in the database.
         :returns: whether the migration has completed.
         """
-        found = objects.Instance.get_by_uuid(job.context, job.instance.uuid)
-        job.has_arrived = found.host == job.dest
-        if not job.has_arrived or not (
-            job.migration.status == 'completed' or _is_silence(error)
+        found = objects.Instance.get_by_uuid(
+            migration.context, migration.instance.uuid
+        )
+        migration.has_arrived = found.host == migration.dest
+        if not migration.has_arrived or not (
+            migration.record.status == 'completed' or _is_silence(error)
         ):
             return False
-        reason = exception.ArrivalNotConfirmed(host=job.dest, error=error)
-        self._leaver.leave(job, 'completed', reason)
+        reason = exception.ArrivalNotConfirmed(
+            host=migration.dest, error=error
+        )
+        self._leaver.leave(migration, 'completed', reason)
         return True
 
-    def complete_unseen(self, job: job_lib.Job) -> None:
+    def complete_unseen(self, migration: migration_lib.LiveMigration) -> None:
         """End a migration that completed while nobody looked."""
-        uuid = job.instance.uuid
-        self._unseen[uuid] = job
+        uuid = migration.instance.uuid
+        self._unseen[uuid] = migration
         try:
             self._manager._post_live_migration_update_host(
-                job.context,
-                job.instance,
-                job.dest,
-                job.block_migration,
-                job.migrate_data,
-                source_bdms=job.source_bdms,
+                migration.context,
+                migration.instance,
+                migration.dest,
+                migration.block_migration,
+                migration.migrate_data,
+                source_bdms=migration.source_bdms,
             )
         finally:
             del self._unseen[uuid]
@@ -196,26 +222,26 @@ class Ending:
         :raises ArrivalNotTaken: if it has not; then Nova puts the server on
             its destination in the database.
         """
-        job = self._unseen.get(instance.uuid) or self.job_of(
+        migration = self._unseen.get(instance.uuid) or self.migration_of(
             instance, migrate_data
         )
-        if job is None:
+        if migration is None:
             return
         try:
             found = objects.Instance.get_by_uuid(
-                job.context, job.instance.uuid
+                migration.context, migration.instance.uuid
             )
         except Exception:
             LOG.warning(
                 'Cannot tell whether %s has taken the server over',
-                job.dest,
-                instance=job.instance,
+                migration.dest,
+                instance=migration.instance,
                 exc_info=True,
             )
             return
         stays = found.host == self._manager.host
         if stays and found.task_state == task_states.MIGRATING:
-            raise exception.ArrivalNotTaken(host=job.dest)
+            raise exception.ArrivalNotTaken(host=migration.dest)
 
 
 def is_away(error: BaseException) -> bool:

@@ -24,7 +24,7 @@ from nova.compute import utils as compute_utils
 from oslo_log import log as logging
 
 from nova_throttle.compute import compat
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
 
 LOG = logging.getLogger(__name__)
@@ -35,63 +35,66 @@ NAME = 'compute_live_migration'
 _FAILED = compat.FINAL_STATUSES - {'completed'}
 
 
-def start(host: str, job: job_lib.Job) -> None:
-    """Open the event of a job of this host."""
-    job.event = enter(host, job, NAME)
+def start(host: str, migration: migration_lib.LiveMigration) -> None:
+    """Open the event of a migration of this host."""
+    migration.event = enter(host, migration, NAME)
 
 
-def resume(host: str, job: job_lib.Job) -> None:
-    """Take up the event that a job opened before a restart."""
-    job.event = _reporter(host, job)
+def resume(host: str, migration: migration_lib.LiveMigration) -> None:
+    """Take up the event that a migration opened before a restart."""
+    migration.event = _reporter(host, migration)
 
 
-def enter(host: str, job: job_lib.Job, name: str) -> Any:
-    """Open an event of a job.
+def enter(host: str, migration: migration_lib.LiveMigration, name: str) -> Any:
+    """Open an event of a migration.
 
     :returns: what leave() needs; None if it could not be opened.
     """
-    reporter = _reporter(host, job, name)
+    reporter = _reporter(host, migration, name)
     try:
         reporter.__enter__()
     except Exception:
-        _log(job, 'event')
+        _log(migration, 'event')
         return None
     return reporter
 
 
-def leave(job: job_lib.Job, reporter: Any) -> None:
-    """Close another event of a job."""
+def leave(migration: migration_lib.LiveMigration, reporter: Any) -> None:
+    """Close another event of a migration."""
     try:
         _close(reporter, None)
     except Exception:
-        _log(job, 'event')
+        _log(migration, 'event')
 
 
-def _reporter(host: str, job: job_lib.Job, name: str = NAME) -> Any:
+def _reporter(
+    host: str, migration: migration_lib.LiveMigration, name: str = NAME
+) -> Any:
     return compute_utils.EventReporter(
-        job.context, name, host, job.instance.uuid
+        migration.context, name, host, migration.instance.uuid
     )
 
 
-def finish(job: job_lib.Job) -> None:
-    """Close the event with the result of a job that is over.
+def finish(migration: migration_lib.LiveMigration) -> None:
+    """Close the event with the result of a migration that is over.
 
     A failure also leaves a fault on the instance; an abort is what its
     user wanted.
     """
-    error = job.error
-    if error is None and job.migration.status in _FAILED:
+    error = migration.error
+    if error is None and migration.record.status in _FAILED:
         error = exception.MigrationFailed(
-            migration_uuid=job.migration.uuid, status=job.migration.status
+            migration_uuid=migration.record.uuid,
+            status=migration.record.status,
         )
     try:
-        if job.event is not None:
-            _close(job.event, error)
+        if migration.event is not None:
+            _close(migration.event, error)
     except Exception:
-        _log(job, 'event')
+        _log(migration, 'event')
     aborted = isinstance(error, exception.MigrationAborted)
-    if error and not aborted and job.migration.status != 'cancelled':
-        _add_fault(job, error)
+    if error and not aborted and migration.record.status != 'cancelled':
+        _add_fault(migration, error)
 
 
 def _close(reporter: Any, error: BaseException | None) -> None:
@@ -105,22 +108,24 @@ def _close(reporter: Any, error: BaseException | None) -> None:
         reporter.__exit__(*sys.exc_info())
 
 
-def _add_fault(job: job_lib.Job, error: BaseException) -> None:
+def _add_fault(
+    migration: migration_lib.LiveMigration, error: BaseException
+) -> None:
     try:
         compute_utils.add_instance_fault_from_exc(
-            job.context,
-            job.instance,
+            migration.context,
+            migration.instance,
             error,
             (type(error), error, error.__traceback__),
             fault_message=str(error),
         )
     except Exception:
-        _log(job, 'fault')
+        _log(migration, 'fault')
 
 
-def _log(job: job_lib.Job, what: str) -> None:
+def _log(migration: migration_lib.LiveMigration, what: str) -> None:
     LOG.exception(
         'Cannot record the %(what)s of live migration %(uuid)s',
-        {'what': what, 'uuid': job.migration.uuid},
-        instance=job.instance,
+        {'what': what, 'uuid': migration.record.uuid},
+        instance=migration.instance,
     )

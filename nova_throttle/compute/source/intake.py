@@ -23,9 +23,10 @@ from oslo_log import log as logging
 from nova_throttle.admission import controller
 from nova_throttle.compute.source import cleanup
 from nova_throttle.compute.source import deferral as deferral_lib
+from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import event
-from nova_throttle.compute.source import job as job_lib
-from nova_throttle.compute.source import record
+from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import succession as succession_lib
 from nova_throttle.compute.source import tickets
 from nova_throttle.compute.source import wait_events as reasons_lib
@@ -39,31 +40,33 @@ class Intake:
     """Takes the requests of one host.
 
     :param manager: the compute manager of this host.
-    :param jobs: its live migrations.
+    :param migrations: its live migrations.
     :param journal: where they are kept.
     :param throttle: its admission controller.
     :param succession: tells which migration has a server.
     :param leaver: what undoes a migration of before.
     :param deferral: what has met a fault that may pass.
     :param reasons: reports what they wait for.
-    :param leave: takes a job out for good: with the job, the final status
-        and the reason.
+    :param leave: takes a migration out for good: with it, the final status and
+        the reason.
     """
 
     def __init__(
         self,
         manager: Any,
-        jobs: job_lib.Jobs,
+        migrations: registry.Registry,
         journal: journal_lib.Journal,
         throttle: controller.Controller,
         succession: succession_lib.Succession,
         leaver: cleanup.Leaver,
         deferral: deferral_lib.Deferral,
         reasons: reasons_lib.Reasons,
-        leave: Callable[[job_lib.Job, str, BaseException], None],
+        leave: Callable[
+            [migration_lib.LiveMigration, str, BaseException], None
+        ],
     ) -> None:
         self._manager = manager
-        self._jobs = jobs
+        self._migrations = migrations
         self._journal = journal
         self._throttle = throttle
         self._succession = succession
@@ -72,48 +75,52 @@ class Intake:
         self._reasons = reasons
         self._leave = leave
 
-    def take(self, job: job_lib.Job) -> None:
+    def take(self, migration: migration_lib.LiveMigration) -> None:
         """Accept a request, or have it leave with nothing held."""
         try:
-            self._jobs.add(job)
+            self._migrations.add(migration)
         except exception.DuplicateRequest as error:
             # A message that came twice must not disturb the first.
-            LOG.warning('Ignored: %s', error, instance=job.instance)
+            LOG.warning('Ignored: %s', error, instance=migration.instance)
             return
         try:
-            self._make_way(job)
-            self._accept(job)
+            self._make_way(migration)
+            self._accept(migration)
         except Exception as error:
-            self._leave(job, 'error', error)
+            self._leave(migration, 'error', error)
 
-    def _accept(self, job: job_lib.Job) -> None:
-        tickets.hand(self._manager, job, job.request.ticket)
-        event.start(self._manager.host, job)
+    def _accept(self, migration: migration_lib.LiveMigration) -> None:
+        tickets.hand(self._manager, migration, migration.request.ticket)
+        event.start(self._manager.host, migration)
         if self._throttle.closed:
-            raise exception.AdmissionClosed(migration_uuid=job.migration.uuid)
-        self._journal.put(record.entry_of(job, 'queued'))
+            raise exception.AdmissionClosed(
+                migration_uuid=migration.record.uuid
+            )
+        self._journal.put(entries.entry_of(migration, 'queued'))
         try:
-            self._manager._set_migration_status(job.migration, 'queued')
+            self._manager._set_migration_status(migration.record, 'queued')
         except Exception as error:
-            if not self._deferral.defer(job, error):
+            if not self._deferral.defer(migration, error):
                 raise
-        self._throttle.submit(job.request, self._deferral.reason(job))
+        self._throttle.submit(
+            migration.request, self._deferral.reason(migration)
+        )
         self._reasons.look()
 
-    def retake(self, job: job_lib.Job) -> None:
-        """Put a job that was accepted before at the head of the queue.
+    def retake(self, migration: migration_lib.LiveMigration) -> None:
+        """Put a migration that was accepted before at the head of the queue.
 
         It can be aborted from where it is in the table on: whatever is
         written about it afterwards would overwrite how that ended.
         """
-        if job.migration.status != 'queued':
-            self._manager._set_migration_status(job.migration, 'queued')
-        self._journal.put(record.entry_of(job, 'queued'))
-        self._jobs.add(job)
-        tickets.hand(self._manager, job, job.request.ticket)
-        self._throttle.resubmit(job.request)
+        if migration.record.status != 'queued':
+            self._manager._set_migration_status(migration.record, 'queued')
+        self._journal.put(entries.entry_of(migration, 'queued'))
+        self._migrations.add(migration)
+        tickets.hand(self._manager, migration, migration.request.ticket)
+        self._throttle.resubmit(migration.request)
 
-    def _make_way(self, job: job_lib.Job) -> None:
+    def _make_way(self, migration: migration_lib.LiveMigration) -> None:
         """Have an older request of the same server leave the queue.
 
         One that is in hand can't be interrupted: its guest may be about to
@@ -121,17 +128,17 @@ class Intake:
 
         :raises AlreadyMigrating: if there is one that is in hand.
         """
-        uuid = job.instance.uuid
-        for older in self._jobs.all_of_instance(uuid):
-            if older is job:
+        uuid = migration.instance.uuid
+        for older in self._migrations.all_of_instance(uuid):
+            if older is migration:
                 break
             if not older.request.ticket.cancel():
-                raise _already(older.migration.uuid, uuid)
+                raise _already(older.record.uuid, uuid)
             self._leave(
                 older,
                 'cancelled',
                 exception.Superseded(
-                    instance_uuid=uuid, migration_uuid=job.migration.uuid
+                    instance_uuid=uuid, migration_uuid=migration.record.uuid
                 ),
             )
         busy = self._succession.in_hand(uuid) or self._leaver.undoing(uuid)

@@ -34,9 +34,9 @@ from nova_throttle.compute import compat
 from nova_throttle.compute import senders
 from nova_throttle.compute.source import arrival
 from nova_throttle.compute.source import credentials
+from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import event
-from nova_throttle.compute.source import job as job_lib
-from nova_throttle.compute.source import record
+from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import stored
 from nova_throttle.compute.source import undo_preparation
 from nova_throttle import exception
@@ -72,7 +72,7 @@ class Recovery:
             self._parts.throttle.halt(reason)
         # A manager that was stopped may start again.
         self._parts.throttle.resume(Standstill.STOPPING)
-        known = self._parts.jobs.of_migration
+        known = self._parts.migrations.of_migration
         self._entries = [
             entry
             for entry in self._parts.journal.entries()
@@ -140,10 +140,10 @@ class Recovery:
         self._parts.succession.end(entry)
         return True
 
-    def _job(self, entry: Any) -> job_lib.Job:
-        """Make a job of an entry, whatever has become of its server."""
-        context = record.context_of(entry)
-        job = self._parts.make_job(
+    def _migration(self, entry: Any) -> migration_lib.LiveMigration:
+        """Make a migration of an entry, whatever has become of its server."""
+        context = entries.context_of(entry)
+        migration = self._parts.make_migration(
             context,
             entry.dest,
             stored.instance(context, entry.instance_uuid),
@@ -152,133 +152,153 @@ class Recovery:
             None,
             priority=entry.priority,
         )
-        job.accepted_at = entry.accepted_at
-        job.carried_over = True
-        record.restore(entry, job)
-        event.resume(self._manager.host, job)
-        return job
+        migration.accepted_at = entry.accepted_at
+        migration.carried_over = True
+        entries.restore(entry, migration)
+        event.resume(self._manager.host, migration)
+        return migration
 
     def _restore(self, entry: Any) -> None:
         """Put what was queued back into the queue, or take it out."""
-        job = self._job(entry)
-        newer = self._parts.jobs.of_instance(entry.instance_uuid)
+        migration = self._migration(entry)
+        newer = self._parts.migrations.of_instance(entry.instance_uuid)
         if CONF.nova_throttle.on_restart == 'cancel':
             self._parts.completion.leave(
-                job, 'cancelled', exception.CancelledByRestart()
+                migration, 'cancelled', exception.CancelledByRestart()
             )
         elif newer is not None:
             self._parts.completion.leave(
-                job,
+                migration,
                 'cancelled',
                 exception.Superseded(
                     instance_uuid=entry.instance_uuid,
-                    migration_uuid=newer.migration.uuid,
+                    migration_uuid=newer.record.uuid,
                 ),
             )
-        elif job.migration.status in compat.FINAL_STATUSES:
+        elif migration.record.status in compat.FINAL_STATUSES:
             self._parts.completion.leave(
-                job,
+                migration,
                 'error',
                 exception.MigrationNotQueued(
-                    migration_uuid=job.migration.uuid,
-                    status=job.migration.status,
+                    migration_uuid=migration.record.uuid,
+                    status=migration.record.status,
                 ),
             )
         else:
-            self._go_on(entry, job)
+            self._go_on(entry, migration)
 
-    def _go_on(self, entry: Any, job: job_lib.Job) -> None:
+    def _go_on(
+        self, entry: Any, migration: migration_lib.LiveMigration
+    ) -> None:
         LOG.info(
             'Live migration %s goes on from the queue after a restart',
-            job.migration.uuid,
-            instance=job.instance,
+            migration.record.uuid,
+            instance=migration.instance,
         )
-        record.restore_pci_requests(entry, job)
-        self._parts.intake.retake(job)
+        entries.restore_pci_requests(entry, migration)
+        self._parts.intake.retake(migration)
 
     def _resume(self, entry: Any) -> None:
         """Deal with what was interrupted in one of the later phases."""
-        job = self._job(entry)
-        credentials.lend(job.context)
+        migration = self._migration(entry)
+        credentials.lend(migration.context)
         if entry.prepared:
-            job.source_bdms = record.source_bdms_of(
-                self._manager, job.context, entry
+            migration.source_bdms = entries.source_bdms_of(
+                self._manager, migration.context, entry
             )
         if entry.phase == 'leaving':
             # A failure is the leaver's to try again, from now on.
-            self._parts.leaver.attempt(job, entry.status)
+            self._parts.leaver.attempt(migration, entry.status)
             return
-        standing = self._parts.succession.standing(job)
-        if entry.phase == 'running' and standing.has_arrived(job.dest):
-            self._complete(job)
+        standing = self._parts.succession.standing(migration)
+        if entry.phase == 'running' and standing.has_arrived(migration.dest):
+            self._complete(migration)
         elif not standing.is_ours:
-            self._end(job, 'error', standing.reason)
+            self._end(migration, 'error', standing.reason)
         elif entry.phase == 'preparing':
-            self._resume_preparing(entry, job)
+            self._resume_preparing(entry, migration)
         else:
-            self._resume_running(job)
+            self._resume_running(migration)
 
-    def _resume_preparing(self, entry: Any, job: job_lib.Job) -> None:
+    def _resume_preparing(
+        self, entry: Any, migration: migration_lib.LiveMigration
+    ) -> None:
         """Undo what was prepared; then back to the queue, or out of it."""
         if CONF.nova_throttle.on_restart == 'cancel':
-            self._end(job, 'cancelled', exception.CancelledByRestart())
-        elif self._is_stale(job) or not self._unprepare(entry, job):
-            self._end(job, 'error', exception.Interrupted(phase='prepared'))
+            self._end(migration, 'cancelled', exception.CancelledByRestart())
+        elif self._is_stale(migration) or not self._unprepare(
+            entry, migration
+        ):
+            self._end(
+                migration, 'error', exception.Interrupted(phase='prepared')
+            )
         else:
-            self._go_on(entry, job)
+            self._go_on(entry, migration)
 
-    def _is_stale(self, job: job_lib.Job) -> bool:
-        instance = job.instance
+    def _is_stale(self, migration: migration_lib.LiveMigration) -> bool:
+        instance = migration.instance
         return (
             'host' not in instance
             or instance.host != self._manager.host
             or instance.task_state != task_states.MIGRATING
-            or job.migration.status in compat.FINAL_STATUSES
+            or migration.record.status in compat.FINAL_STATUSES
         )
 
-    def _unprepare(self, entry: Any, job: job_lib.Job) -> bool:
+    def _unprepare(
+        self, entry: Any, migration: migration_lib.LiveMigration
+    ) -> bool:
         if not entry.prepared:
             return True
-        return undo_preparation.unprepare(self._manager, job)
+        return undo_preparation.unprepare(self._manager, migration)
 
-    def _resume_running(self, job: job_lib.Job) -> None:
+    def _resume_running(self, migration: migration_lib.LiveMigration) -> None:
         """Look at the hypervisor first: it goes on without nova-compute."""
         end = getattr(self._manager.driver, 'end_live_migration', None)
         if end is None:
-            self._leave_to_nova(job)
+            self._leave_to_nova(migration)
             return
-        end(job.instance)
+        end(migration.instance)
         verdict = arrival.find(
-            self._manager, job.context, job.instance, job.dest
+            self._manager,
+            migration.context,
+            migration.instance,
+            migration.dest,
         )
         if verdict is arrival.Verdict.ARRIVED:
-            self._parts.ending.complete_unseen(job)
-            self._complete(job)
+            self._parts.ending.complete_unseen(migration)
+            self._complete(migration)
         else:
-            self._end(job, 'error', exception.Interrupted(phase='ran'))
+            self._end(migration, 'error', exception.Interrupted(phase='ran'))
 
-    def _leave_to_nova(self, job: job_lib.Job) -> None:
+    def _leave_to_nova(self, migration: migration_lib.LiveMigration) -> None:
         """Do what Nova does at its start: it can't ask this driver either."""
         nova_manager.ComputeManager._reset_live_migration(
-            self._manager, job.context, job.instance
+            self._manager, migration.context, migration.instance
         )
-        job.error = exception.Interrupted(phase='ran')
-        event.finish(job)
-        self._parts.journal.remove(job.migration.uuid)
-        self._parts.throttle.finish(job.migration.uuid)
+        migration.error = exception.Interrupted(phase='ran')
+        event.finish(migration)
+        self._parts.journal.remove(migration.record.uuid)
+        self._parts.throttle.finish(migration.record.uuid)
 
-    def _complete(self, job: job_lib.Job) -> None:
+    def _complete(self, migration: migration_lib.LiveMigration) -> None:
         """Close what completed: the server is on its destination."""
         # With what Nova would have given back, if the destination was down.
         self._parts.leaver.leave(
-            job, 'completed', exception.ArrivedUnseen(host=job.dest)
+            migration,
+            'completed',
+            exception.ArrivedUnseen(host=migration.dest),
         )
-        event.finish(job)
-        self._parts.throttle.finish(job.migration.uuid)
+        event.finish(migration)
+        self._parts.throttle.finish(migration.record.uuid)
 
-    def _end(self, job: job_lib.Job, status: str, error: Exception) -> None:
-        self._parts.completion.leave(job, status, error)
-        self._parts.throttle.finish(job.migration.uuid)
+    def _end(
+        self,
+        migration: migration_lib.LiveMigration,
+        status: str,
+        error: Exception,
+    ) -> None:
+        self._parts.completion.leave(migration, status, error)
+        self._parts.throttle.finish(migration.record.uuid)
 
     def find_leftovers(self, context: Any) -> None:
         """Take out what is in the database and in no journal."""
@@ -293,44 +313,44 @@ class Recovery:
                 'status': list(_LEFT_OVER),
             },
         )
-        for migration in found:
-            if self._is_unknown(migration):
+        for record in found:
+            if self._is_unknown(record):
                 # Read again: it may have ended since the list was made.
                 self._repair(
                     context,
-                    objects.Migration.get_by_uuid(context, migration.uuid),
+                    objects.Migration.get_by_uuid(context, record.uuid),
                 )
 
-    def _is_unknown(self, migration: Any) -> bool:
+    def _is_unknown(self, record: Any) -> bool:
         return (
-            self._parts.journal.get(migration.uuid) is None
-            and self._parts.jobs.of_migration(migration.uuid) is None
-            and not self._parts.leaver.knows(migration.uuid)
+            self._parts.journal.get(record.uuid) is None
+            and self._parts.migrations.of_migration(record.uuid) is None
+            and not self._parts.leaver.knows(record.uuid)
         )
 
-    def _repair(self, context: Any, migration: Any) -> None:
-        if migration.status not in _LEFT_OVER:
+    def _repair(self, context: Any, record: Any) -> None:
+        if record.status not in _LEFT_OVER:
             return
         error = exception.LeftOver(
-            migration_uuid=migration.uuid, status=migration.status
+            migration_uuid=record.uuid, status=record.status
         )
         if not CONF.nova_throttle.repair_leftovers:
             LOG.warning(
                 '%s; it stays because [nova_throttle] repair_leftovers is '
                 'false',
                 error,
-                instance_uuid=migration.instance_uuid,
+                instance_uuid=record.instance_uuid,
             )
             return
-        job = self._parts.make_job(
+        migration = self._parts.make_migration(
             context,
-            migration.dest_compute,
-            stored.instance(context, migration.instance_uuid),
+            record.dest_compute,
+            stored.instance(context, record.instance_uuid),
             None,
-            migration,
+            record,
             None,
         )
-        self._parts.leaver.leave(job, 'error', error)
+        self._parts.leaver.leave(migration, 'error', error)
 
 
 def _request(entry: Any) -> request_lib.Request:

@@ -34,8 +34,9 @@ from nova_throttle.compute.source import cleanup
 from nova_throttle.compute.source import credentials
 from nova_throttle.compute.source import deferral as deferral_lib
 from nova_throttle.compute.source import ending
-from nova_throttle.compute.source import job as job_lib
-from nova_throttle.compute.source import record
+from nova_throttle.compute.source import entries
+from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import secret
 from nova_throttle.compute.source import tickets
 from nova_throttle.compute.source import wait_events as reasons_lib
@@ -51,29 +52,31 @@ class Run:
 
     :param manager: the compute manager of this host, whose own method does
         the work.
-    :param jobs: its live migrations.
+    :param migrations: its live migrations.
     :param journal: where they are kept.
     :param throttle: its admission controller.
     :param deferral: what has met a fault that may pass.
     :param leaver: undoes what was prepared.
     :param reasons: reports what they wait for.
-    :param leave: takes a job out for good: with the job, the final status
-        and the reason.
+    :param leave: takes a migration out for good: with it, the final status and
+        the reason.
     """
 
     def __init__(
         self,
         manager: Any,
-        jobs: job_lib.Jobs,
+        migrations: registry.Registry,
         journal: journal_lib.Journal,
         throttle: controller.Controller,
         deferral: deferral_lib.Deferral,
         leaver: cleanup.Leaver,
         reasons: reasons_lib.Reasons,
-        leave: Callable[[job_lib.Job, str, BaseException], None],
+        leave: Callable[
+            [migration_lib.LiveMigration, str, BaseException], None
+        ],
     ) -> None:
         self._manager = manager
-        self._jobs = jobs
+        self._migrations = migrations
         self._journal = journal
         self._throttle = throttle
         self._deferral = deferral
@@ -87,21 +90,21 @@ class Run:
     def start(self, grant: effects.Grant) -> None:
         """Start an admitted request; called by the controller."""
         request = grant.request
-        job = self._jobs.of_migration(request.migration_uuid)
-        assert job is not None  # it leaves the table after the throttle
+        migration = self._migrations.of_migration(request.migration_uuid)
+        assert migration is not None  # it leaves the table after the throttle
         fresh: set[str] = getattr(self._asking, 'fresh', set())
-        job.has_waited = (
-            job.carried_over
-            or job.is_stale
+        migration.has_waited = (
+            migration.carried_over
+            or migration.is_stale
             or request.migration_uuid not in fresh
         )
-        self._deferral.begin(job)
-        job.task_key = compat.record_task_start(self._manager, job)
+        self._deferral.begin(migration)
+        migration.task_key = compat.record_task_start(self._manager, migration)
         try:
-            self._workers.start(job)
+            self._workers.start(migration)
         except Exception as error:
-            compat.record_task_end(self._manager, job, failed=True)
-            self._leave(job, 'error', error)
+            compat.record_task_end(self._manager, migration, failed=True)
+            self._leave(migration, 'error', error)
             raise
 
     def note_asked(self, ask: messages.Ask) -> None:
@@ -111,133 +114,147 @@ class Run:
         """
         self._asking.fresh = set()
         for item in ask.items:
-            job = self._jobs.of_migration(item.migration_uuid)
-            if job is not None and not job.asked:
-                job.asked = True
+            migration = self._migrations.of_migration(item.migration_uuid)
+            if migration is not None and not migration.asked:
+                migration.asked = True
                 self._asking.fresh.add(item.migration_uuid)
 
-    def _migrate(self, job: job_lib.Job) -> None:
+    def _migrate(self, migration: migration_lib.LiveMigration) -> None:
         """Do an admitted live migration, on a thread of its own."""
-        error = self._attempt(job)
-        if error is not None and self._may_wait(job, error):
+        error = self._attempt(migration)
+        if error is not None and self._may_wait(migration, error):
             try:
                 with self._workers.ending():
-                    self._put_back(job)
+                    self._put_back(migration)
                 return
             except exception.MigrationAborted as aborted:
                 error = aborted
         try:
             if error is not None:
-                self._back_out(job, error)
+                self._back_out(migration, error)
         finally:
             with self._workers.ending():
-                job.returned(error)
+                migration.returned(error)
 
-    def _attempt(self, job: job_lib.Job) -> BaseException | None:
+    def _attempt(
+        self, migration: migration_lib.LiveMigration
+    ) -> BaseException | None:
         try:
-            job.enter(job_lib.Phase.PREPARING)
-            self._check(job)
-            self._manager._do_live_migration(*job.arguments)
+            migration.enter(migration_lib.Phase.PREPARING)
+            self._check(migration)
+            self._manager._do_live_migration(*migration.arguments)
         except BaseException as error:
             return error
         return None
 
-    def _may_wait(self, job: job_lib.Job, error: BaseException) -> bool:
-        """Tell whether a job that failed may go back to the queue."""
+    def _may_wait(
+        self, migration: migration_lib.LiveMigration, error: BaseException
+    ) -> bool:
+        """Tell whether a migration that failed may go back to the queue."""
         nothing_is_prepared = (
-            job.phase is job_lib.Phase.PREPARING and job.source_bdms is None
+            migration.phase is migration_lib.Phase.PREPARING
+            and migration.source_bdms is None
         )
-        return nothing_is_prepared and self._deferral.defer(job, error)
+        return nothing_is_prepared and self._deferral.defer(migration, error)
 
-    def _put_back(self, job: job_lib.Job) -> None:
-        """Have an admitted job wait again of which nothing is prepared.
+    def _put_back(self, migration: migration_lib.LiveMigration) -> None:
+        """Have an admitted migration wait again of which nothing is prepared.
 
         :raises MigrationAborted: if an abort came before.
         """
         try:
-            self._journal.put(record.entry_of(job, 'queued'))
+            self._journal.put(entries.entry_of(migration, 'queued'))
         except Exception:
             # The entry that is there leads to the same after a restart.
-            LOG.exception('Cannot note that %s is queued again', job)
-        request = request_lib.renewed(job.request)
-        tickets.hand(self._manager, job, request.ticket)
-        compat.record_task_end(self._manager, job, failed=False)
-        job.task_key = None
-        job.put_back(request)
-        self._throttle.resubmit(request, self._deferral.reason(job))
-        if self._deferral.reason(job) is None:
+            LOG.exception('Cannot note that %s is queued again', migration)
+        request = request_lib.renewed(migration.request)
+        tickets.hand(self._manager, migration, request.ticket)
+        compat.record_task_end(self._manager, migration, failed=False)
+        migration.task_key = None
+        migration.put_back(request)
+        self._throttle.resubmit(request, self._deferral.reason(migration))
+        if self._deferral.reason(migration) is None:
             # It became due meanwhile.
             self._throttle.defer(request.migration_uuid, None)
-        self._deferral.defer_others(job)
+        self._deferral.defer_others(migration)
         self._reasons.look()
 
-    def _back_out(self, job: job_lib.Job, error: BaseException) -> None:
-        if job.phase is job_lib.Phase.IN_DRIVER and ending.is_away(error):
-            job.is_unended = True
+    def _back_out(
+        self, migration: migration_lib.LiveMigration, error: BaseException
+    ) -> None:
+        if migration.phase is migration_lib.Phase.IN_DRIVER and ending.is_away(
+            error
+        ):
+            migration.is_unended = True
         if isinstance(error, exception.MigrationAborted):
-            self._undo(job, 'cancelled', error)
+            self._undo(migration, 'cancelled', error)
             self._manager._notify_live_migrate_abort_end(
-                job.context, job.instance
+                migration.context, migration.instance
             )
             return
         LOG.error(
             'Live migration failed: %s',
             error,
-            instance=job.instance,
+            instance=migration.instance,
             # A refusal of ours says all in its line.
             exc_info=not isinstance(error, exception.ThrottleError) and error,
         )
-        self._undo(job, 'error', error)
+        self._undo(migration, 'error', error)
 
     def _undo(
-        self, job: job_lib.Job, status: str, error: BaseException
+        self,
+        migration: migration_lib.LiveMigration,
+        status: str,
+        error: BaseException,
     ) -> None:
-        """Roll an admitted job back that did not reach the driver."""
-        reached = job.phase is job_lib.Phase.IN_DRIVER
-        if not reached and not job.called_back:
-            self._leaver.leave(job, status, error)
+        """Roll an admitted migration back that did not reach the driver."""
+        reached = migration.phase is migration_lib.Phase.IN_DRIVER
+        if not reached and not migration.called_back:
+            self._leaver.leave(migration, status, error)
 
-    def _check(self, job: job_lib.Job) -> None:
-        """See that a job may start, and has what it needs.
+    def _check(self, migration: migration_lib.LiveMigration) -> None:
+        """See that a migration may start, and has what it needs.
 
         :raises ThrottleError: if not, or nobody can tell.
         """
         try:
-            self._check_now(job)
+            self._check_now(migration)
         except (exception.ThrottleError, nova_exception.NotFound):
             raise
         except Exception as error:
             raise exception.NotChecked(error=error) from error
 
-    def _check_now(self, job: job_lib.Job) -> None:
-        self._journal.put(record.entry_of(job, 'preparing'))
-        if not job.has_waited:
-            checks.check_guest(self._manager, job)
+    def _check_now(self, migration: migration_lib.LiveMigration) -> None:
+        self._journal.put(entries.entry_of(migration, 'preparing'))
+        if not migration.has_waited:
+            checks.check_guest(self._manager, migration)
             return
-        checks.check(self._manager, job)
-        allocations.restore(self._manager, job)
-        if job.carried_over:
-            credentials.lend(job.context)
-            secret.read_again(self._manager, job)
-        # Nova's table has the record that the job had before.
-        if tickets.is_with_nova(self._manager, job):
-            tickets.hand(self._manager, job, job.request.ticket)
+        checks.check(self._manager, migration)
+        allocations.restore(self._manager, migration)
+        if migration.carried_over:
+            credentials.lend(migration.context)
+            secret.read_again(self._manager, migration)
+        # Nova's table has the record that the migration had before.
+        if tickets.is_with_nova(self._manager, migration):
+            tickets.hand(self._manager, migration, migration.request.ticket)
 
-    def prepare(self, job: job_lib.Job, source_bdms: Any) -> None:
+    def prepare(
+        self, migration: migration_lib.LiveMigration, source_bdms: Any
+    ) -> None:
         """Note that the destination is asked to prepare now."""
-        job.enter(job_lib.Phase.PREPARING)
-        self._deferral.forget(job)
-        job.source_bdms = source_bdms
-        self._journal.put(record.entry_of(job, 'preparing'))
+        migration.enter(migration_lib.Phase.PREPARING)
+        self._deferral.forget(migration)
+        migration.source_bdms = source_bdms
+        self._journal.put(entries.entry_of(migration, 'preparing'))
 
-    def note_running(self, job: job_lib.Job) -> None:
+    def note_running(self, migration: migration_lib.LiveMigration) -> None:
         """Note, before Nova does, that the driver is entered soon.
 
         :raises GuestNotRunning: if there is nothing to migrate any more.
         """
-        checks.check_guest(self._manager, job)
-        self._journal.put(record.entry_of(job, 'running'))
+        checks.check_guest(self._manager, migration)
+        self._journal.put(entries.entry_of(migration, 'running'))
 
-    def drive(self, job: job_lib.Job) -> None:
+    def drive(self, migration: migration_lib.LiveMigration) -> None:
         """Note that the driver is entered now."""
-        job.enter(job_lib.Phase.IN_DRIVER)
+        migration.enter(migration_lib.Phase.IN_DRIVER)

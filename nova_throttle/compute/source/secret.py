@@ -21,33 +21,33 @@ from typing import Any
 
 from nova import exception as nova_exception
 
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
 
 # What the driver puts into migrate_data, since Nova 34.
 _VTPM = ('vtpm_secret_uuid', 'vtpm_secret_value')
 
 
-def read_again(manager: Any, job: job_lib.Job) -> None:
-    """Complete the migrate_data of a job with what was not kept of it.
+def read_again(manager: Any, migration: migration_lib.LiveMigration) -> None:
+    """Complete the migrate_data of a migration with what was not kept of it.
 
     :raises LostInRestart: if that is not possible.
     :raises HypervisorUnavailable: if it is not possible now.
     """
     reason: object = 'it is not known where it came from'
     try:
-        if any(name in _VTPM for name in job.unkept):
+        if any(name in _VTPM for name in migration.unkept):
             manager.driver._add_vtpm_secret_to_live_migrate_data(
-                job.instance, job.migrate_data
+                migration.instance, migration.migrate_data
             )
     except nova_exception.HypervisorUnavailable:
         raise  # it may be read later
     except Exception as error:
         reason = error
-    lacking = [name for name in job.unkept if not _has(job, name)]
+    lacking = [name for name in migration.unkept if not _has(migration, name)]
     if lacking:
         raise exception.LostInRestart(names=', '.join(lacking), reason=reason)
 
 
-def _has(job: job_lib.Job, name: str) -> bool:
-    return name in _VTPM and getattr(job.migrate_data, name) is not None
+def _has(migration: migration_lib.LiveMigration, name: str) -> bool:
+    return name in _VTPM and getattr(migration.migrate_data, name) is not None

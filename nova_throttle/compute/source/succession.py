@@ -21,21 +21,22 @@ records; and which migration Nova's code is about that names only the server.
 from typing import Any
 
 from nova_throttle.compute import present
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import registry
 from nova_throttle import journal as journal_lib
 
 
 class Succession:
     """Tells which migration has a server.
 
-    :param jobs: the live migrations of this host.
+    :param migrations: the live migrations of this host.
     :param journal: where they are kept.
     """
 
     def __init__(
-        self, jobs: job_lib.Jobs, journal: journal_lib.Journal
+        self, migrations: registry.Registry, journal: journal_lib.Journal
     ) -> None:
-        self._jobs = jobs
+        self._migrations = migrations
         self._journal = journal
         # By server: the migrations that a restart found in hand, and which
         # are not dealt with yet.
@@ -54,16 +55,18 @@ class Succession:
         if entry is not None:
             phase: str = entry.phase
             return phase
-        known = self._jobs.of_migration(migration_uuid) is not None
+        known = self._migrations.of_migration(migration_uuid) is not None
         return 'queued' if known else None
 
-    def standing(self, job: job_lib.Job) -> present.Standing:
-        """Read whose the server of a job is by now."""
-        return present.look(job.context, job.migration, self.phase_of)
+    def standing(
+        self, migration: migration_lib.LiveMigration
+    ) -> present.Standing:
+        """Read whose the server of a migration is by now."""
+        return present.look(migration.context, migration.record, self.phase_of)
 
-    def is_deleted(self, job: job_lib.Job) -> bool:
-        """Tell whether the server of a job is deleted, or nearly so."""
-        return self.standing(job).state is present.State.DELETED
+    def is_deleted(self, migration: migration_lib.LiveMigration) -> bool:
+        """Tell whether the server of a migration is deleted, or nearly so."""
+        return self.standing(migration).state is present.State.DELETED
 
     def begin(self, entry: Any) -> None:
         """Note that a restart found a migration in hand."""

@@ -15,37 +15,44 @@
 from typing import Any
 
 from nova_throttle.admission import request as request_lib
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import registry
 
 
-def hand(manager: Any, job: job_lib.Job, ticket: request_lib.Ticket) -> None:
-    """Let Nova have the ticket of a job."""
-    manager._waiting_live_migrations[job.instance.uuid] = (
-        job.migration,
+def hand(
+    manager: Any,
+    migration: migration_lib.LiveMigration,
+    ticket: request_lib.Ticket,
+) -> None:
+    """Let Nova have the ticket of a migration."""
+    manager._waiting_live_migrations[migration.instance.uuid] = (
+        migration.record,
         ticket,
     )
     if ticket.cancelled():
-        take_back(manager, job, ticket)
+        take_back(manager, migration, ticket)
 
 
-def is_with_nova(manager: Any, job: job_lib.Job) -> bool:
-    """Tell whether Nova has a ticket of the server of a job."""
-    return job.instance.uuid in manager._waiting_live_migrations
+def is_with_nova(manager: Any, migration: migration_lib.LiveMigration) -> bool:
+    """Tell whether Nova has a ticket of the server of a migration."""
+    return migration.instance.uuid in manager._waiting_live_migrations
 
 
 def take_back(
-    manager: Any, job: job_lib.Job, ticket: request_lib.Ticket
+    manager: Any,
+    migration: migration_lib.LiveMigration,
+    ticket: request_lib.Ticket,
 ) -> None:
-    """Take the ticket of a job back, unless it is another's that is there."""
+    """Take a ticket back, unless it is another's that is there."""
     waiting = manager._waiting_live_migrations
-    entry = waiting.get(job.instance.uuid)
+    entry = waiting.get(migration.instance.uuid)
     if entry is not None and entry[1] is ticket:
-        waiting.pop(job.instance.uuid, None)
+        waiting.pop(migration.instance.uuid, None)
 
 
-def take_all_back(manager: Any, jobs: job_lib.Jobs) -> None:
+def take_all_back(manager: Any, migrations: registry.Registry) -> None:
     """Leave nothing of ours to Nova, which cancels what is there."""
     waiting = manager._waiting_live_migrations
     for instance_uuid in list(waiting):
-        if jobs.all_of_instance(instance_uuid):
+        if migrations.all_of_instance(instance_uuid):
             waiting.pop(instance_uuid, None)

@@ -22,39 +22,39 @@ from nova.conductor.tasks import live_migrate
 from nova import objects
 
 from nova_throttle.compute import compat
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
 
 
-def unprepare(manager: Any, job: job_lib.Job) -> bool:
-    """Undo the preparation of a job.
+def unprepare(manager: Any, migration: migration_lib.LiveMigration) -> bool:
+    """Undo the preparation of a migration.
 
     :param manager: the compute manager of the source host.
-    :param job: a job that was interrupted while it prepared.
+    :param migration: a migration that was interrupted while it prepared.
     :returns: False if nothing was done, because its devices were claimed
         on the destination and only the scheduler could claim them again.
     """
-    if _has_claims(job):
+    if _has_claims(migration):
         return False
-    _give_volumes_back(manager, job)
+    _give_volumes_back(manager, migration)
     cleans, destroys = manager._live_migration_cleanup_flags(
-        job.migrate_data, migr_ctxt=job.instance.migration_context
+        migration.migrate_data, migr_ctxt=migration.instance.migration_context
     )
     if cleans:
         compat.rollback_at_destination(
             manager,
-            job.context,
-            job.instance,
-            job.dest,
+            migration.context,
+            migration.instance,
+            migration.dest,
             destroys,
-            job.migrate_data,
+            migration.migrate_data,
         )
-        _bind_ports(manager, job)
+        _bind_ports(manager, migration)
     return True
 
 
-def _has_claims(job: job_lib.Job) -> bool:
-    data = job.migrate_data
-    requests = job.instance.pci_requests
+def _has_claims(migration: migration_lib.LiveMigration) -> bool:
+    data = migration.migrate_data
+    requests = migration.instance.pci_requests
     return (
         data is None
         or ('dst_numa_info' in data and data.dst_numa_info is not None)
@@ -62,28 +62,30 @@ def _has_claims(job: job_lib.Job) -> bool:
     )
 
 
-def _give_volumes_back(manager: Any, job: job_lib.Job) -> None:
+def _give_volumes_back(
+    manager: Any, migration: migration_lib.LiveMigration
+) -> None:
     bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
-        job.context, job.instance.uuid
+        migration.context, migration.instance.uuid
     )
     volumes = [bdm for bdm in bdms if bdm.is_volume]
     manager._remove_remote_volume_connections(
-        job.context, job.dest, volumes, job.instance
+        migration.context, migration.dest, volumes, migration.instance
     )
     manager._rollback_volume_bdms(
-        job.context, volumes, job.source_bdms, job.instance
+        migration.context, volumes, migration.source_bdms, migration.instance
     )
 
 
-def _bind_ports(manager: Any, job: job_lib.Job) -> None:
+def _bind_ports(manager: Any, migration: migration_lib.LiveMigration) -> None:
     """Bind the ports to the destination again: its rollback unbound them."""
-    data = job.migrate_data
+    data = migration.migrate_data
     if 'vifs' not in data or not data.vifs:
         return
     bindings = manager.network_api.bind_ports_to_host(
-        job.context,
-        job.instance,
-        job.dest,
+        migration.context,
+        migration.instance,
+        migration.dest,
         port_profiles={
             vif.port_id: vif.profile
             for vif in data.vifs

@@ -26,7 +26,8 @@ from oslo_log import log as logging
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.compute import senders
 from nova_throttle.compute.source import event
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import registry
 
 LOG = logging.getLogger(__name__)
 
@@ -43,18 +44,18 @@ class Reasons:
     """Reports what the queue of a host waits for.
 
     :param host: this host.
-    :param jobs: its jobs.
+    :param migrations: its migrations.
     :param snapshot: returns what is true at this instant.
     """
 
     def __init__(
         self,
         host: str,
-        jobs: job_lib.Jobs,
+        migrations: registry.Registry,
         snapshot: Callable[[], snapshot_lib.Snapshot],
     ) -> None:
         self._host = host
-        self._jobs = jobs
+        self._migrations = migrations
         self._snapshot = snapshot
         self._known: dict[str, _Key] = {}
         self._events: dict[str, _Events] = {}
@@ -99,32 +100,36 @@ class Reasons:
             },
             instance_uuid=entry.instance_uuid,
         )
-        job = self._jobs.of_migration(entry.migration_uuid)
-        if job is not None:
+        migration = self._migrations.of_migration(entry.migration_uuid)
+        if migration is not None:
             events = self._events.setdefault(
-                entry.migration_uuid, _Events(self._host, job)
+                entry.migration_uuid, _Events(self._host, migration)
             )
             events.show({wait.gate for wait in waits if wait.gate})
 
 
 class _Events:
-    """The events of one job, one for each gate that it ever waited for.
+    """The events of one migration, one for each gate that it ever waited for.
 
     Nova can finish only the first event of a name, so there is one.
     """
 
-    def __init__(self, host: str, job: job_lib.Job) -> None:
+    def __init__(
+        self, host: str, migration: migration_lib.LiveMigration
+    ) -> None:
         self._host = host
-        self._job = job
+        self._migration = migration
         self._open: dict[str, Any] = {}
         self._shown: set[str] = set()
 
     def show(self, gates: set[str]) -> None:
         """Have open events for these gates only."""
         for gate in set(self._open) - gates:
-            event.leave(self._job, self._open.pop(gate))
+            event.leave(self._migration, self._open.pop(gate))
         for gate in sorted(gates - self._shown):
             self._shown.add(gate)
-            reporter = event.enter(self._host, self._job, EVENT_PREFIX + gate)
+            reporter = event.enter(
+                self._host, self._migration, EVENT_PREFIX + gate
+            )
             if reporter is not None:
                 self._open[gate] = reporter

@@ -322,11 +322,15 @@ class ThrottleTestCase(
 
     def context_of(self, server):
         """Return the request context of a server's newest migration."""
-        return self.src.manager._parts.jobs.of_instance(server['id']).context
+        return self.src.manager._parts.migrations.of_instance(
+            server['id']
+        ).context
 
     def instance(self, server):
         """Return the instance object of a server in migration."""
-        return self.src.manager._parts.jobs.of_instance(server['id']).instance
+        return self.src.manager._parts.migrations.of_instance(
+            server['id']
+        ).instance
 
     @property
     def cell(self):

@@ -142,8 +142,8 @@ class Steps(fixtures.Fixture):
     def _watch_threads(self):
         parts = self._manager._parts
         self._mark('handler', self._manager, 'live_migration', _instance)
-        self._mark('worker', parts.run._workers, '_work', _job)
-        self._mark('clerk', parts.completion, '_file', _job)
+        self._mark('worker', parts.run._workers, '_work', _migration)
+        self._mark('clerk', parts.completion, '_file', _migration)
         self._mark('libvirt', operation.Operation, 'run', _operation)
 
     def _mark(self, role, target, name, find_uuid):
@@ -255,8 +255,8 @@ def _instance(context, dest, instance, *args, **kwargs):
     return instance.uuid
 
 
-def _job(job):
-    return job.instance.uuid
+def _migration(migration):
+    return migration.instance.uuid
 
 
 def _operation(op, call):

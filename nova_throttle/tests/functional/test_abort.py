@@ -27,7 +27,8 @@ class AbortTestCase(base.ThrottleTestCase):
         self.assertNotIn(server['id'], self.guests.running)
         self.wait_for(
             lambda: (
-                server['id'] not in self.src.manager._parts.jobs._by_instance
+                server['id']
+                not in self.src.manager._parts.migrations._by_instance
             )
         )
         self.assertNotIn(
@@ -107,7 +108,11 @@ class AbortTestCase(base.ThrottleTestCase):
         self.assertNotIn(a['id'], self.src.manager._waiting_live_migrations)
         self.abort(a)
         self.wait_for(
-            lambda: self.src.manager._parts.jobs.of_instance(a['id'])._aborted
+            lambda: (
+                self.src.manager._parts.migrations.of_instance(
+                    a['id']
+                )._aborted
+            )
         )
         proceed.set()
         self.assert_aborted(a)

@@ -104,21 +104,21 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
         calls = []
         original = self.src.manager._parts.intake._accept
 
-        def accept(job):
+        def accept(migration):
             calls.append(
                 (
                     (
-                        job.context,
-                        job.dest,
-                        job.instance,
-                        job.block_migration,
-                        job.migration,
-                        job.migrate_data,
+                        migration.context,
+                        migration.dest,
+                        migration.instance,
+                        migration.block_migration,
+                        migration.record,
+                        migration.migrate_data,
                     ),
                     {},
                 )
             )
-            return original(job)
+            return original(migration)
 
         self.src.manager._parts.intake._accept = accept
         return calls

@@ -85,7 +85,7 @@ class EveryStepTestCase(base.ThrottleTestCase):
         uuid = self.migration(server).uuid
         self.wait_for(
             lambda: (
-                parts.jobs.of_migration(uuid) is None
+                parts.migrations.of_migration(uuid) is None
                 and any(s.role != 'handler' for s in self.steps.made(server))
                 or parts.leaver.knows(uuid)
                 or self.status(server) in compat.FINAL_STATUSES
@@ -100,7 +100,7 @@ class EveryStepTestCase(base.ThrottleTestCase):
             departure.due = 0
         parts.leaver.retry()
         return (
-            parts.jobs.of_migration(uuid) is None
+            parts.migrations.of_migration(uuid) is None
             and parts.journal.get(uuid) is None
             and uuid not in self.owners()
             and not parts.leaver.knows(uuid)

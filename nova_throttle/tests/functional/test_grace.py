@@ -329,7 +329,8 @@ class AwayAtTheEndTestCase(GraceTestCase):
         parts = self.src.manager._parts
         self.wait_for(
             lambda: (
-                parts.jobs.of_migration(self.migration(self.a).uuid) is None
+                parts.migrations.of_migration(self.migration(self.a).uuid)
+                is None
             )
         )
         self.assertEqual('running', self.status(self.a))

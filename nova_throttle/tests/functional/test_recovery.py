@@ -51,10 +51,10 @@ class RestartTestCase(base.ThrottleTestCase):
         self.compute_rp_uuids.pop('src')
         parts = dead.manager._parts
         parts.throttle.halt(standstill.Standstill.STOPPING)
-        for job in list(parts.jobs._by_migration.values()):
-            job._on_over = lambda job: None
+        for migration in list(parts.migrations._by_migration.values()):
+            migration._on_over = lambda migration: None
             for thread in threading.enumerate():
-                if thread.name.endswith(job.migration.uuid):
+                if thread.name.endswith(migration.record.uuid):
                     thread.is_killed = True
         parts.journal.put = lambda entry: None
         parts.journal.remove = lambda uuid: None

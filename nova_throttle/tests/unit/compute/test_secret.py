@@ -28,8 +28,8 @@ from nova.objects import migrate_data
 from oslo_utils.fixture import uuidsentinel as uuids
 import testtools
 
-from nova_throttle.compute.source import job as job_lib
-from nova_throttle.compute.source import record
+from nova_throttle.compute.source import entries
+from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import secret
 from nova_throttle import exception
 from nova_throttle.objects import base
@@ -106,12 +106,12 @@ def without_changes(value):
 objects.register_all()
 
 
-def make_job(data, requests=None):
-    """Return a job with this migrate_data."""
+def make_migration(data, requests=None):
+    """Return a migration with this migrate_data."""
     instance = objects.Instance(uuid=uuids.instance)
     if requests is not None:
         instance.pci_requests = requests
-    return job_lib.Job(
+    return migration_lib.LiveMigration(
         nova_context.RequestContext('me', is_admin=False),
         'dest',
         instance,
@@ -119,21 +119,21 @@ def make_job(data, requests=None):
         objects.Migration(id=1, uuid=uuids.migration),
         data,
         request=types.SimpleNamespace(priority=0, arrival=1),
-        on_over=lambda job: None,
+        on_over=lambda migration: None,
     )
 
 
 def entry_of(*args):
-    """Return the entry of such a job."""
-    return record.entry_of(make_job(*args), 'queued')
+    """Return the entry of such a migration."""
+    return entries.entry_of(make_migration(*args), 'queued')
 
 
 def restored(entry):
-    """Return what is left of a job after a restart."""
-    job = make_job(None)
-    record.restore(entry, job)
-    record.restore_pci_requests(entry, job)
-    return job
+    """Return what is left of a migration after a restart."""
+    migration = make_migration(None)
+    entries.restore(entry, migration)
+    entries.restore_pci_requests(entry, migration)
+    return migration
 
 
 class Driver:
@@ -158,12 +158,12 @@ class MigrateDataTestCase(testtools.TestCase):
         """The entry is written once more before its turn comes."""
         for cls in classes():
             data = filled(cls.obj_name())
-            again = record.entry_of(restored(entry_of(data)), 'queued')
+            again = entries.entry_of(restored(entry_of(data)), 'queued')
             self.assert_read_again(data, restored(again))
 
-    def assert_read_again(self, data, job):
-        secret.read_again(MANAGER, job)
-        expected, found = data_of(data), data_of(job.migrate_data)
+    def assert_read_again(self, data, migration):
+        secret.read_again(MANAGER, migration)
+        expected, found = data_of(data), data_of(migration.migrate_data)
         for name in expected.keys() - ADDED_ANEW:
             self.assertEqual(expected[name], found[name], name)
 
@@ -216,9 +216,9 @@ class MigrateDataTestCase(testtools.TestCase):
             }
         )
         entry.migrate_data = entry.pci_requests = text
-        job = restored(entry)
-        again = restored(record.entry_of(job, 'queued'))
-        for each in (job, again):
+        migration = restored(entry)
+        again = restored(entries.entry_of(migration, 'queued'))
+        for each in (migration, again):
             error = self.assertRaises(
                 exception.LostInRestart, secret.read_again, MANAGER, each
             )
@@ -234,13 +234,15 @@ class MigrateDataTestCase(testtools.TestCase):
         driver = types.SimpleNamespace(
             _add_vtpm_secret_to_live_migrate_data=find
         )
-        job = make_job(types.SimpleNamespace(vtpm_secret_value=None))
-        job.unkept = ['vtpm_secret_value']
+        migration = make_migration(
+            types.SimpleNamespace(vtpm_secret_value=None)
+        )
+        migration.unkept = ['vtpm_secret_value']
         error = self.assertRaises(
             exception.LostInRestart,
             secret.read_again,
             types.SimpleNamespace(driver=driver),
-            job,
+            migration,
         )
         self.assertIn('vtpm_secret_value', str(error))
         self.assertIn('no such secret', str(error))

@@ -262,7 +262,7 @@ class WorkersTestCase(ThreadTestCase):
         super().setUp()
         self.addCleanup(self.assert_ended)
         self.workers = threads.Workers(self.work)
-        # What a job does, by its migration.
+        # What a migration does, by its migration.
         self.steps = {}
 
     def make(self, step):
@@ -273,18 +273,18 @@ class WorkersTestCase(ThreadTestCase):
             migration=types.SimpleNamespace(uuid=uuid),
         )
 
-    def work(self, job):
+    def work(self, migration):
         thread = threading.current_thread()
-        self.seen.put((job, thread, thread.name))
-        self.steps[job.migration.uuid]()
+        self.seen.put((migration, thread, thread.name))
+        self.steps[migration.record.uuid]()
 
     def test_each_has_a_thread_with_its_name(self):
         a, b = self.make(bool), self.make(bool)
-        for job in (a, b):
-            self.workers.start(job)
+        for migration in (a, b):
+            self.workers.start(migration)
             found, thread, name = self.next()
-            self.assertIs(job, found)
-            self.assertEqual(compat.thread_name(job.migration.uuid), name)
+            self.assertIs(migration, found)
+            self.assertEqual(compat.thread_name(migration.record.uuid), name)
             self.assertTrue(thread.daemon)
 
     def test_one_that_ends_takes_the_next_and_its_name(self):
@@ -309,7 +309,7 @@ class WorkersTestCase(ThreadTestCase):
         a, b, c = self.make(end), self.make(bool), self.make(bool)
         self.workers.start(a)
         found = [self.next()[:2] for _ in range(3)]
-        threads_of = {id(job): thread for job, thread in found}
+        threads_of = {id(migration): thread for migration, thread in found}
         self.assertIs(threads_of[id(a)], threads_of[id(b)])
         self.assertIsNot(threads_of[id(a)], threads_of[id(c)])
 

@@ -189,8 +189,8 @@ class PrivacyTestCase(base.JournalTestCase):
 
 
 HOLD = """
-import sys
 from nova_throttle import journal
+import sys
 held = journal.Journal(*sys.argv[1:])
 held.open()
 print(held.durable, flush=True)

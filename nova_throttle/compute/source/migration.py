@@ -31,8 +31,8 @@ from oslo_utils import timeutils
 from nova_throttle.admission import request as request_lib
 from nova_throttle import exception
 
-# One for all jobs: it is held for a few instructions, and a lock for each
-# would be a tenth of what a queued job weighs.
+# One for all: it is held for a few instructions, and a lock for each would be
+# a tenth of what a queued migration weighs.
 _LOCK = threading.Lock()
 
 # Seconds for which what a request was asked for need not be read again.
@@ -40,7 +40,7 @@ FRESH = 2.0
 
 
 class Phase(enum.Enum):
-    """How far a job has come."""
+    """How far a migration has come."""
 
     QUEUED = 'queued'
     PREPARING = 'preparing'
@@ -49,17 +49,17 @@ class Phase(enum.Enum):
     OVER = 'over'
 
 
-class Job:
+class LiveMigration:
     """What a compute manager knows of a live migration.
 
     :param context: the request context that it runs under.
     :param dest: the destination host.
     :param instance: the instance, as it came with the request.
     :param block_migration: whether disks are copied, as asked for.
-    :param migration: the migration record.
+    :param record: the migration record.
     :param migrate_data: what the destination's check returned.
     :param request: what the admission core knows of it.
-    :param on_over: called once, with the job, when it is really over.
+    :param on_over: called once, with the migration, when it is really over.
     """
 
     def __init__(
@@ -68,21 +68,21 @@ class Job:
         dest: str,
         instance: Any,
         block_migration: Any,
-        migration: Any,
+        record: Any,
         migrate_data: Any,
         *,
         request: request_lib.Request,
-        on_over: Callable[['Job'], None],
+        on_over: Callable[['LiveMigration'], None],
     ) -> None:
         self.context = context
         self.dest = dest
         self.instance = instance
         self.block_migration = block_migration
-        self.migration = migration
+        self.record = record
         self.migrate_data = migrate_data
         # As it came with the request: later the destination adds to it.
         self.requested_data = migrate_data
-        # The instance as it was found when the job had to leave.
+        # The instance as it was found when the migration had to leave.
         self.found_instance: Any = None
         # What the records said of the two then.
         self.standing: Any = None
@@ -126,7 +126,7 @@ class Job:
         self._returned = False
 
     def __repr__(self) -> str:
-        return f'<Job {self.migration.uuid}: {self._phase.value}>'
+        return f'<LiveMigration {self.record.uuid}: {self._phase.value}>'
 
     @property
     def arguments(self) -> tuple[Any, ...]:
@@ -136,7 +136,7 @@ class Job:
             self.dest,
             self.instance,
             self.block_migration,
-            self.migration,
+            self.record,
             self.migrate_data,
         )
 
@@ -198,7 +198,7 @@ class Job:
             self._phase = Phase.PREPARED
 
     def request_abort(self) -> bool:
-        """Ask for an abort of an admitted job.
+        """Ask for an abort of an admitted migration.
 
         :returns: whether it will be aborted on its way to the driver;
             False if the driver has it, which must be asked then.
@@ -238,13 +238,13 @@ class Job:
                 self._awaited = False
         self._settle()
 
-    def found_over(self, migration: Any) -> None:
+    def found_over(self, record: Any) -> None:
         """Note that the migration record says that it is over.
 
-        :param migration: the record as it is now.
+        :param record: the record as it is now.
         """
         with _LOCK:
-            self.migration = migration
+            self.record = record
             self._awaited = False
         self._settle()
 
@@ -260,63 +260,3 @@ class Job:
                 self._phase = Phase.OVER
         if over:
             self._on_over(self)
-
-
-class Jobs:
-    """The jobs of one host, by migration and by instance.
-
-    An instance may have several, if its state was reset: one may be in hand,
-    and the others leave.
-    """
-
-    def __init__(self) -> None:
-        self._by_migration: dict[str, Job] = {}
-        self._by_instance: dict[str, tuple[Job, ...]] = {}
-
-    def add(self, job: Job) -> None:
-        """Add a job.
-
-        :raises DuplicateRequest: if there is one of the same migration.
-        """
-        uuid = job.migration.uuid
-        if self._by_migration.setdefault(uuid, job) is not job:
-            raise exception.DuplicateRequest(migration_uuid=uuid)
-        with _LOCK:
-            others = self._by_instance.get(job.instance.uuid, ())
-            self._by_instance[job.instance.uuid] = (*others, job)
-
-    def remove(self, job: Job) -> None:
-        """Forget a job; twice is harmless."""
-        self._by_migration.pop(job.migration.uuid, None)
-        with _LOCK:
-            jobs = self._by_instance.pop(job.instance.uuid, ())
-            others = tuple(other for other in jobs if other is not job)
-            if others:
-                self._by_instance[job.instance.uuid] = others
-
-    def of_migration(self, migration_uuid: str) -> Job | None:
-        """Return the job of a migration."""
-        return self._by_migration.get(migration_uuid)
-
-    def all_of_instance(self, instance_uuid: str) -> tuple[Job, ...]:
-        """Return the jobs of an instance, the newest last."""
-        return self._by_instance.get(instance_uuid, ())
-
-    def of_instance(self, instance_uuid: str) -> Job | None:
-        """Return the job of an instance that is in hand, or its newest."""
-        jobs = self.all_of_instance(instance_uuid)
-        in_hand = [job for job in jobs if job.phase is not Phase.QUEUED]
-        return next(reversed(in_hand or list(jobs)), None)
-
-    def queued_for(self, dest: str) -> list[Job]:
-        """Return the jobs that are queued for a destination."""
-        return [
-            job
-            for job in list(self._by_migration.values())
-            if job.dest == dest and job.phase is Phase.QUEUED
-        ]
-
-    def awaiting_callback(self) -> list[Job]:
-        """Return the jobs whose driver returned and did not call back."""
-        jobs = list(self._by_migration.values())
-        return [job for job in jobs if job.awaits_callback]

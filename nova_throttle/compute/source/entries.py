@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What of a job is kept on disk, and how it becomes a job again.
+"""What of a migration is kept on disk, and how it becomes a migration again.
 
 Only what Nova stores nowhere, and never a secret: the request's identity is
 kept without its token, and volumes without their connections.
@@ -24,7 +24,7 @@ from nova.objects import base as nova_base
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
-from nova_throttle.compute.source import job as job_lib
+from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.objects import entry as entry_lib
 
 LOG = logging.getLogger(__name__)
@@ -42,31 +42,33 @@ _IDENTITY = (
 _NOT_KEPT = ('bdms', 'migration')
 
 
-def entry_of(job: job_lib.Job, phase: str, **values: Any) -> Any:
-    """Describe a job for the journal.
+def entry_of(
+    migration: migration_lib.LiveMigration, phase: str, **values: Any
+) -> Any:
+    """Describe a migration for the journal.
 
-    :param job: the job.
+    :param migration: the migration.
     :param phase: how far it has come.
     :param values: other fields of the entry.
     """
-    context = job.context.to_dict()
+    context = migration.context.to_dict()
     # With those that it lacked when it was restored.
-    unkept = set(job.unkept)
+    unkept = set(migration.unkept)
     return entry_lib.JournalEntry(
-        migration_uuid=job.migration.uuid,
-        migration_id=job.request.arrival,
-        instance_uuid=job.instance.uuid,
-        dest=job.dest,
-        block_migration=job.block_migration,
-        migrate_data=_dump(job.requested_data, unkept),
-        pci_requests=_dump(_pci_requests(job.instance), unkept),
+        migration_uuid=migration.record.uuid,
+        migration_id=migration.request.arrival,
+        instance_uuid=migration.instance.uuid,
+        dest=migration.dest,
+        block_migration=migration.block_migration,
+        migrate_data=_dump(migration.requested_data, unkept),
+        pci_requests=_dump(_pci_requests(migration.instance), unkept),
         unkept=sorted(unkept),
-        priority=job.request.priority,
-        accepted_at=job.accepted_at,
+        priority=migration.request.priority,
+        accepted_at=migration.accepted_at,
         context={n: context[n] for n in _IDENTITY if context.get(n)},
         phase=phase,
-        attachments=_attachments(job.source_bdms),
-        prepared=job.may_be_prepared,
+        attachments=_attachments(migration.source_bdms),
+        prepared=migration.may_be_prepared,
         **values,
     )
 
@@ -82,18 +84,18 @@ def context_of(entry: Any) -> Any:
     )
 
 
-def restore(entry: Any, job: job_lib.Job) -> None:
-    """Give a job what the destination's check had returned.
+def restore(entry: Any, migration: migration_lib.LiveMigration) -> None:
+    """Give a migration what the destination's check had returned.
 
-    What can't be read, as after Nova was downgraded, the job lacks.
+    What can't be read, as after Nova was downgraded, the migration lacks.
     """
-    job.unkept = list(entry.unkept)
+    migration.unkept = list(entry.unkept)
     try:
-        job.migrate_data = _load(entry.migrate_data)
+        migration.migrate_data = _load(entry.migrate_data)
     except Exception:
-        _note_unreadable(job, 'migrate_data')
-        job.migrate_data = unknown_migrate_data()
-    job.requested_data = job.migrate_data
+        _note_unreadable(migration, 'migrate_data')
+        migration.migrate_data = unknown_migrate_data()
+    migration.requested_data = migration.migrate_data
 
 
 def unknown_migrate_data() -> Any:
@@ -103,26 +105,30 @@ def unknown_migrate_data() -> Any:
     )
 
 
-def restore_pci_requests(entry: Any, job: job_lib.Job) -> None:
-    """Give a job the PCI requests made for its destination."""
+def restore_pci_requests(
+    entry: Any, migration: migration_lib.LiveMigration
+) -> None:
+    """Give a migration the PCI requests made for its destination."""
     try:
         requests = _load(entry.pci_requests)
     except Exception:
-        _note_unreadable(job, 'pci_requests')
+        _note_unreadable(migration, 'pci_requests')
         return
     if requests is not None:
-        job.instance.pci_requests = requests
-        job.instance.obj_reset_changes(['pci_requests'])
+        migration.instance.pci_requests = requests
+        migration.instance.obj_reset_changes(['pci_requests'])
 
 
-def _note_unreadable(job: job_lib.Job, name: str) -> None:
+def _note_unreadable(
+    migration: migration_lib.LiveMigration, name: str
+) -> None:
     LOG.exception(
         'The %s of live migration %s in the journal cannot be read',
         name,
-        job.migration.uuid,
-        instance=job.instance,
+        migration.record.uuid,
+        instance=migration.instance,
     )
-    job.unkept = [*job.unkept, name]
+    migration.unkept = [*migration.unkept, name]
 
 
 def source_bdms_of(manager: Any, context: Any, entry: Any) -> Any:

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The live migrations of one host that are not over.
+
+Whether there is one of a migration, or of a server, is asked here.
+"""
+
+import threading
+
+from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle import exception
+
+
+class Registry:
+    """The migrations of one host, by migration and by instance.
+
+    An instance may have several, if its state was reset: one may be in hand,
+    and the others leave.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_migration: dict[str, migration_lib.LiveMigration] = {}
+        self._by_instance: dict[
+            str, tuple[migration_lib.LiveMigration, ...]
+        ] = {}
+
+    def add(self, migration: migration_lib.LiveMigration) -> None:
+        """Add a migration.
+
+        :raises DuplicateRequest: if there is one of the same migration.
+        """
+        uuid = migration.record.uuid
+        if self._by_migration.setdefault(uuid, migration) is not migration:
+            raise exception.DuplicateRequest(migration_uuid=uuid)
+        with self._lock:
+            others = self._by_instance.get(migration.instance.uuid, ())
+            self._by_instance[migration.instance.uuid] = (*others, migration)
+
+    def remove(self, migration: migration_lib.LiveMigration) -> None:
+        """Forget a migration; twice is harmless."""
+        self._by_migration.pop(migration.record.uuid, None)
+        with self._lock:
+            migrations = self._by_instance.pop(migration.instance.uuid, ())
+            others = tuple(
+                other for other in migrations if other is not migration
+            )
+            if others:
+                self._by_instance[migration.instance.uuid] = others
+
+    def of_migration(
+        self, migration_uuid: str
+    ) -> migration_lib.LiveMigration | None:
+        """Return the one of a record."""
+        return self._by_migration.get(migration_uuid)
+
+    def all_of_instance(
+        self, instance_uuid: str
+    ) -> tuple[migration_lib.LiveMigration, ...]:
+        """Return the migrations of an instance, the newest last."""
+        return self._by_instance.get(instance_uuid, ())
+
+    def of_instance(
+        self, instance_uuid: str
+    ) -> migration_lib.LiveMigration | None:
+        """Return the one of an instance that is in hand, or its newest."""
+        migrations = self.all_of_instance(instance_uuid)
+        in_hand = [
+            migration
+            for migration in migrations
+            if migration.phase is not migration_lib.Phase.QUEUED
+        ]
+        return next(reversed(in_hand or list(migrations)), None)
+
+    def queued_for(self, dest: str) -> list[migration_lib.LiveMigration]:
+        """Return the migrations that are queued for a destination."""
+        return [
+            migration
+            for migration in list(self._by_migration.values())
+            if migration.dest == dest
+            and migration.phase is migration_lib.Phase.QUEUED
+        ]
+
+    def awaiting_callback(self) -> list[migration_lib.LiveMigration]:
+        """Return those whose driver returned and did not call back."""
+        migrations = list(self._by_migration.values())
+        return [
+            migration for migration in migrations if migration.awaits_callback
+        ]

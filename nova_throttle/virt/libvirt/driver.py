@@ -19,6 +19,7 @@ raised; and no live migration keeps a thread of Nova's bounded pool.
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import functools
 import threading
 import time
 from typing import Any
@@ -31,6 +32,7 @@ from oslo_log import log as logging
 from nova_throttle.compute import compat
 from nova_throttle import exception as throttle_exception
 from nova_throttle.virt.libvirt import connection
+from nova_throttle.virt.libvirt import observer as observer_lib
 from nova_throttle.virt.libvirt import operation as operation_lib
 
 LOG = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         super().__init__(*args, **kwargs)
         connection.mend(self._host)
         self._operations: dict[str, operation_lib.Operation] = {}
+        self._observers: dict[str, observer_lib.Observer] = {}
         self._operations_changed = threading.Condition()
 
     def live_migration(
@@ -67,22 +70,31 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         """
         # By key: Nova's own unit tests of a driver have dictionaries.
         with self._operation(instance['uuid']) as operation:
-
-            def recover(*args: Any, **kwargs: Any) -> Any:
-                if operation.abort_requested:
-                    # libvirt shows most aborts as a mere failure.
-                    kwargs['migration_status'] = 'cancelled'
-                return recover_method(*args, **kwargs)
-
-            super().live_migration(
-                context,
-                instance,
-                dest,
-                post_method,
-                recover,
-                block_migration,
-                migrate_data,
+            observer = observer_lib.Observer(
+                operation, post_method, recover_method
             )
+            self._observers[instance['uuid']] = observer
+            try:
+                super().live_migration(
+                    context,
+                    instance,
+                    dest,
+                    observer.post,
+                    observer.recover,
+                    block_migration,
+                    migrate_data,
+                )
+            except Exception:
+                if observer.has_ended:
+                    raise
+                LOG.exception(
+                    'A live migration was not begun, or not watched',
+                    instance=instance,
+                )
+                operation.join()
+                observer.end(
+                    context, instance, dest, block_migration, migrate_data
+                )
 
     @contextlib.contextmanager
     def _operation(
@@ -98,6 +110,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             operation.join()
             with self._operations_changed:
                 del self._operations[instance_uuid]
+                self._observers.pop(instance_uuid, None)
 
     def _live_migration_operation(
         self, context: Any, instance: Any, *args: Any
@@ -144,9 +157,11 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         """Watch the real call, not the hop through Nova's pool."""
         monitor = super()._live_migration_monitor
         operation = self._operations.get(instance['uuid'])
+        observer = self._observers.get(instance['uuid'])
         if operation is not None:
             finish = compat.for_monitor(monitor, operation.future)
-        monitor(
+        watch = functools.partial(
+            monitor,
             context,
             instance,
             guest,
@@ -157,6 +172,16 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             migrate_data,
             finish,
             disk_paths,
+        )
+        if observer is None:
+            watch()
+            return
+        observer.watch(
+            watch,
+            functools.partial(
+                observer.end,
+                *(context, instance, dest, block_migration, migrate_data),
+            ),
         )
 
     def live_migration_abort(self, instance: Any) -> None:

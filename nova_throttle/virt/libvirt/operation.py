@@ -63,8 +63,10 @@ class Operation:
 
     def has_succeeded(self) -> bool:
         """Wait until the call is over, and tell whether it was good."""
+        if self.future.cancelled():
+            return False
         futures.wait([self.future])
-        return not self.future.cancelled() and not self.future.exception()
+        return self.future.exception() is None
 
     def join(self) -> None:
         """Wait until the call is over; one not made yet is never made."""

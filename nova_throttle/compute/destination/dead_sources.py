@@ -11,25 +11,29 @@
 # under the License.
 
 
-"""The destination's half of giving back, for a source that is dead.
+"""The destination's half, for a source that is dead.
 
-A server that was evacuated from there does not come any more. What its
-migration holds is given back here: the source may never come back, and while
-the record is open, Nova does not let its service be deleted.
+A guest that has arrived is taken over here, and a server that was evacuated
+from there does not come any more. What its migration holds is given back
+here: the source may never come back, and while the record is open, Nova does
+not let its service be deleted.
 """
 
 from typing import Any
 
+from nova.compute import task_states
 from nova import objects
 from oslo_log import log as logging
 
 from nova_throttle.compute import present
+from nova_throttle.compute import sight
 from nova_throttle.compute.source import belongings
 from nova_throttle.compute.source import checks
 
 LOG = logging.getLogger(__name__)
 
-_OPEN = ('queued', 'preparing', 'running', 'running (post-copy)')
+_IN_DRIVER = ('running', 'running (post-copy)')
+_OPEN = ('queued', 'preparing', *_IN_DRIVER)
 
 
 def look(manager: Any, context: Any) -> None:
@@ -57,7 +61,9 @@ def _look_at(manager: Any, context: Any, migration: Any) -> None:
     try:
         standing = present.look(context, migration)
         if standing.was_evacuated:
-            _give_back(manager, context, standing)
+            _give_back_of_evacuated(manager, context, standing)
+        elif _has_arrived(manager, standing):
+            _take_over(manager, context, standing)
     except Exception:
         LOG.warning(
             'What live migration %s holds cannot be given back now and will '
@@ -67,7 +73,9 @@ def _look_at(manager: Any, context: Any, migration: Any) -> None:
         )
 
 
-def _give_back(manager: Any, context: Any, standing: present.Standing) -> None:
+def _give_back_of_evacuated(
+    manager: Any, context: Any, standing: present.Standing
+) -> None:
     migration = standing.migration
     standing.settled()
     LOG.info(
@@ -76,6 +84,41 @@ def _give_back(manager: Any, context: Any, standing: present.Standing) -> None:
         {'uuid': migration.uuid, 'source': migration.source_compute},
         instance=standing.instance,
     )
+    _give_back(manager, context, migration, 'error')
+
+
+def _has_arrived(manager: Any, standing: present.Standing) -> bool:
+    """Tell whether a guest runs here that is its dead source's by record."""
+    return (
+        standing.is_ours
+        and standing.migration.status in _IN_DRIVER
+        and standing.instance.task_state == task_states.MIGRATING
+        and sight.of_guest(manager.driver, standing.instance)
+        in (sight.Sight.RUNS, sight.Sight.PAUSED)
+    )
+
+
+def _take_over(manager: Any, context: Any, standing: present.Standing) -> None:
+    """Do what the source would have done, or asked this host to do."""
+    migration = standing.migration
+    LOG.warning(
+        'Live migration %(uuid)s: its guest has arrived here, and %(source)s '
+        'is down: this host takes the server over',
+        {'uuid': migration.uuid, 'source': migration.source_compute},
+        instance=standing.instance,
+    )
+    manager.network_api.migrate_instance_start(
+        context, standing.instance, migration
+    )
+    manager.post_live_migration_at_destination(
+        context, standing.instance, False
+    )
+    _give_back(manager, context, migration, 'completed')
+
+
+def _give_back(
+    manager: Any, context: Any, migration: Any, status: str
+) -> None:
     for step in belongings.steps(
         manager,
         context,
@@ -85,5 +128,5 @@ def _give_back(manager: Any, context: Any, standing: present.Standing) -> None:
     ):
         step()
     record = objects.Migration.get_by_uuid(context, migration.uuid)
-    record.status = 'error'
+    record.status = status
     record.save()

@@ -17,6 +17,9 @@ waits for an answer. By then the server is here and at rest in the database,
 which Nova's handler of the message does not expect.
 """
 
+from collections.abc import Iterator
+import contextlib
+import dataclasses
 from typing import Any
 
 from nova.compute import task_states
@@ -34,13 +37,42 @@ LOG = logging.getLogger(__name__)
 _RUNS = (vm_states.ACTIVE, vm_states.PAUSED, vm_states.ERROR)
 
 
-def make_ready(host: str, context: Any, instance: Any) -> bool:
+@contextlib.contextmanager
+def made_ready(host: str, context: Any, instance: Any) -> Iterator[bool]:
     """Make the database what Nova expects of one that has just arrived.
+
+    If Nova's handler fails the server is at rest again as it was before: it
+    runs, and the source asks again.
 
     :param host: this host.
     :param instance: the instance as the message has it.
     :returns: whether there is anything left to do for it here.
     """
+    before = _State()
+    is_left = _make_ready(host, context, instance, before)
+    try:
+        yield is_left
+    except Exception:
+        if is_left:
+            _put_to_rest(host, context, instance, before)
+        raise
+
+
+@dataclasses.dataclass
+class _State:
+    """What a server was before it was made ready.
+
+    :param vm_state: None if that is not known.
+    :param rested: whether it was at rest.
+    """
+
+    vm_state: str | None = None
+    rested: bool = False
+
+
+def _make_ready(
+    host: str, context: Any, instance: Any, before: _State
+) -> bool:
     try:
         found = objects.Instance.get_by_uuid(context, instance.uuid)
         comes = present.comes_to(context, found, host)
@@ -52,6 +84,7 @@ def make_ready(host: str, context: Any, instance: Any) -> bool:
             exc_info=True,
         )
         return True
+    before.vm_state = found.vm_state
     migrates = found.task_state == task_states.MIGRATING
     if not comes and (migrates or found.host != host):
         LOG.warning(
@@ -71,9 +104,32 @@ def make_ready(host: str, context: Any, instance: Any) -> bool:
         found.save(expected_task_state=[None])
     except nova_exception.UnexpectedTaskStateError:
         return False  # somebody does something with it
+    before.rested = True
     LOG.info(
         'The source did not wait until this host finished the live '
         'migration; that is done now',
         instance=found,
     )
     return True
+
+
+def _put_to_rest(
+    host: str, context: Any, instance: Any, before: _State
+) -> None:
+    """Undo what Nova's handler, or this module, did to a server that runs."""
+    found = objects.Instance.get_by_uuid(context, instance.uuid)
+    if found.host != host or found.task_state not in (
+        None,
+        task_states.MIGRATING,
+    ):
+        return
+    expected = [found.task_state]
+    if before.rested:
+        found.task_state = None
+    if before.vm_state is not None:
+        # Nova makes it ERROR, and its guest runs.
+        found.vm_state = before.vm_state
+    try:
+        found.save(expected_task_state=expected)
+    except nova_exception.UnexpectedTaskStateError:
+        LOG.debug('Somebody does something with it', instance=found)

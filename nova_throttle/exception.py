@@ -83,6 +83,10 @@ class GateFull(ThrottleError):
     msg_fmt = 'gate %(gate)s has no free slot (limit %(limit)s)'
 
 
+class IllegalTransition(ThrottleError):
+    msg_fmt = 'a live migration that is %(before)s cannot become %(after)s'
+
+
 class MigrationAborted(ThrottleError):
     msg_fmt = 'live migration of instance %(instance_uuid)s was aborted'
 
@@ -186,7 +190,7 @@ class LostInRestart(ThrottleError):
 
 
 class Interrupted(ThrottleError):
-    msg_fmt = 'nova-compute ended while live migration %(phase)s'
+    msg_fmt = 'nova-compute ended while live migration %(was)s'
 
 
 class GuestNotRunning(ThrottleError):

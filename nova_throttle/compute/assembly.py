@@ -36,8 +36,10 @@ from nova_throttle.compute.source import run
 from nova_throttle.compute.source import succession
 from nova_throttle.compute.source import wait_events
 from nova_throttle.compute import threads
+from nova_throttle import events
 from nova_throttle import exception
 from nova_throttle import journal
+from nova_throttle import lifecycle
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -84,6 +86,7 @@ class Assembly:
 
     def __init__(self, manager: Any) -> None:
         self.manager = manager
+        self.events = events.Port()
         self.migrations = registry.Registry()
         self.journal = journal.Journal(
             CONF.nova_throttle.journal_dir, manager.host
@@ -99,17 +102,21 @@ class Assembly:
         self.reasons = wait_events.Reasons(
             manager.host, self.migrations, self.throttle.snapshot
         )
-        self.clerk = threads.BackgroundWorker('clerk')
+        self.background = threads.BackgroundWorker('background')
         self.succession = succession.Succession(self.migrations, self.journal)
-        self.leaver = cleanup.Leaver(
-            manager, self.journal, self.succession.phase_of
+        self.cleanup = cleanup.Cleanup(
+            manager, self.journal, self.succession.state_of
         )
         self._make_ways_out()
         self._make_ways_in()
 
     def _make_ways_out(self) -> None:
         self.ending = ending.Ending(
-            self.manager, self.migrations, self.leaver, self.succession
+            self.manager,
+            self.migrations,
+            self.journal,
+            self.cleanup,
+            self.succession,
         )
         self.completion = completion.Completion(
             self.manager,
@@ -117,14 +124,17 @@ class Assembly:
             self.journal,
             self.throttle,
             self.succession,
-            self.leaver,
+            self.cleanup,
             self.reasons,
-            self.clerk,
+            self.background,
         )
         self.deferral = deferral.Deferral(
-            self.manager, self.migrations, self.throttle, self.completion.leave
+            self.manager,
+            self.migrations,
+            self.throttle,
+            self.completion.take_out,
         )
-        self.completion.forgotten = self.deferral.forget
+        self.events.listen(self.deferral.note)
 
     def _make_ways_in(self) -> None:
         self.intake = intake.Intake(
@@ -133,10 +143,10 @@ class Assembly:
             self.journal,
             self.throttle,
             self.succession,
-            self.leaver,
+            self.cleanup,
             self.deferral,
             self.reasons,
-            self.completion.leave,
+            self.completion.take_out,
         )
         self.run = run.Run(
             self.manager,
@@ -144,9 +154,9 @@ class Assembly:
             self.journal,
             self.throttle,
             self.deferral,
-            self.leaver,
+            self.cleanup,
             self.reasons,
-            self.completion.leave,
+            self.completion.take_out,
         )
 
     def open_journal(self) -> None:
@@ -161,13 +171,20 @@ class Assembly:
             sys.exit(1)
 
     def make_migration(
-        self, *args: Any, priority: int = 0
+        self,
+        *args: Any,
+        priority: int = 0,
+        state: lifecycle.State = lifecycle.State.QUEUED,
     ) -> migration_lib.LiveMigration:
         """Make a migration of the arguments of Nova's RPC handler."""
-        _, dest, instance, _, migration, _ = args
+        _, dest, instance, _, record, _ = args
         request = make_request(
-            migration.uuid, migration.id, instance.uuid, dest, priority
+            record.uuid, record.id, instance.uuid, dest, priority
         )
         return migration_lib.LiveMigration(
-            *args, request=request, on_over=self.completion.finish
+            *args,
+            request=request,
+            publish=self.events.publish,
+            on_end=self.completion.finish,
+            state=state,
         )

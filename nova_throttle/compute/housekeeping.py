@@ -20,7 +20,8 @@ import time
 
 from nova_throttle.compute import assembly
 from nova_throttle.compute.destination import arrivals
-from nova_throttle.compute.destination import evacuated
+from nova_throttle.compute.destination import dead_sources
+from nova_throttle.compute.source import leftovers
 from nova_throttle.compute.source import recovery
 from nova_throttle.compute import threads
 
@@ -50,14 +51,14 @@ class Housekeeping:
                 ('recovery', lambda context: recovery.carry_on()),
                 ('incoming', arrivals.look),
                 ('outgoing', parts.peers.look),
-                ('cleanup', lambda context: parts.leaver.retry()),
+                ('cleanup', lambda context: parts.cleanup.retry()),
                 (
-                    'evacuated',
-                    functools.partial(evacuated.look, parts.manager),
+                    'dead-sources',
+                    functools.partial(dead_sources.look, parts.manager),
                 ),
                 ('lost-slots', parts.completion.find_lost_owners),
                 ('journal', lambda context: parts.journal.sync()),
-                ('leftovers', recovery.find_leftovers),
+                ('leftovers', leftovers.Leftovers(parts).find),
             )
         ]
 

@@ -93,7 +93,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         """Begin what runs beside the service."""
         super().post_start_hook()
         self._recovery.open_if_nothing_is_left()
-        self._parts.clerk.start()
+        self._parts.background.start()
         self._housekeeping.start(CONF.nova_throttle.housekeeping_interval)
 
     def _reset_live_migration(self, context: Any, instance: Any) -> None:
@@ -119,7 +119,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self._housekeeping.stop()
         self._parts.deferral.stop()
         super().cleanup_host()
-        self._parts.clerk.stop()
+        self._parts.background.stop()
 
     def _cleanup_live_migrations_in_pool(self) -> None:
         """Leave the queue as it is: it goes on after the restart."""
@@ -162,11 +162,12 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     ) -> Any:
         """Finish here what came."""
         try:
-            if not late_post.make_ready(self.host, context, instance):
-                return None
-            return super().post_live_migration_at_destination(
-                context, instance, block_migration
-            )
+            with late_post.made_ready(self.host, context, instance) as is_left:
+                if not is_left:
+                    return None
+                return super().post_live_migration_at_destination(
+                    context, instance, block_migration
+                )
         finally:
             self._arrivals.end(instance.uuid)
 
@@ -262,17 +263,16 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        result = super()._post_live_migration(
-            ctxt,
+        return self._parts.ending.finish_arrival(
             instance,
-            dest,
-            block_migration,
             migrate_data,
-            *args,
-            **kwargs,
+            functools.partial(
+                super()._post_live_migration,
+                *(ctxt, instance, dest, block_migration, migrate_data),
+                *args,
+                **kwargs,
+            ),
         )
-        self._parts.ending.check_arrival(instance, migrate_data)
-        return result
 
     def _post_live_migration_update_host(
         self,

@@ -31,6 +31,7 @@ from nova import objects
 from oslo_utils import timeutils
 
 from nova_throttle import exception
+from nova_throttle import lifecycle
 
 CONF = nova.conf.CONF
 
@@ -41,13 +42,11 @@ EVACUATION = 'evacuation'
 _UNDONE = frozenset({'error', 'failed', 'cancelled'})
 _OVER = _UNDONE | {'completed', 'done', 'confirmed', 'reverted'}
 
-# In the journal: in hand, the server is this migration's and no other's.
-IN_HAND = ('preparing', 'running')
 
 _ATTRIBUTES = ['migration_context', 'info_cache', 'flavor']
 
 # Tells how far this host has come with a migration; None if it has it not.
-PhaseOf = Callable[[str], str | None]
+StateOf = Callable[[str], lifecycle.State | None]
 
 
 class State(enum.Enum):
@@ -137,6 +136,14 @@ class Standing:
             for other in self.later
         )
 
+    def rests_on(self, host: str) -> bool:
+        """Tell whether the server is on a host, and no migration has it."""
+        return (
+            self.instance is not None
+            and self.instance.host == host
+            and not self.others
+        )
+
     def uses(self, host: str) -> bool:
         """Tell whether the server is on a host, or on its way from or to."""
         return self.instance is not None and (
@@ -162,12 +169,12 @@ class Standing:
 
 
 def look(
-    context: Any, migration: Any, phase_of: PhaseOf = lambda uuid: None
+    context: Any, migration: Any, state_of: StateOf = lambda uuid: None
 ) -> Standing:
     """Read what has become of a migration and of its server.
 
     :param migration: its record, as it was known.
-    :param phase_of: how far the source has come with a migration, for a
+    :param state_of: how far the source has come with a migration, for a
         caller that knows.
     """
     records = _records(context, migration.instance_uuid)
@@ -176,16 +183,17 @@ def look(
     others = [
         r
         for r in records
-        if r.uuid != migration.uuid and phase_of(r.uuid) != 'leaving'
+        if r.uuid != migration.uuid
+        and state_of(r.uuid) not in lifecycle.LEAVING
     ]
     # Of records that are there, a later one has the greater id, also where
     # ids of purged ones are given again.
     later = [r for r in others if own is not None and r.id > own.id]
-    in_hand = phase_of(migration.uuid) in IN_HAND
+    in_hand = state_of(migration.uuid) in lifecycle.IN_HAND
     outrank = [
         r
         for r in others
-        if phase_of(r.uuid) in IN_HAND
+        if state_of(r.uuid) in lifecycle.IN_HAND
         or (
             (r in later or own is None and r.status not in _OVER)
             and r.status not in _UNDONE
@@ -198,7 +206,7 @@ def look(
         instance=find_instance(context, migration.instance_uuid),
         successor=outrank[-1] if outrank else None,
         others=tuple(
-            _known(r, phase_of) for r in others if r.status not in _OVER
+            _known(r, state_of) for r in others if r.status not in _OVER
         ),
         later=tuple(later),
     )
@@ -283,8 +291,8 @@ def _is_request(record: Any) -> bool:
     return bool(record.migration_type == LIVE and record.status not in _OVER)
 
 
-def _known(record: Any, phase_of: PhaseOf) -> Any:
-    if record.status == 'accepted' and phase_of(record.uuid) is not None:
+def _known(record: Any, state_of: StateOf) -> Any:
+    if record.status == 'accepted' and state_of(record.uuid) is not None:
         # It has come to its source, which has not said so yet.
         record.status = 'queued'
         record.obj_reset_changes(['status'])

@@ -24,9 +24,8 @@ from typing import Any
 from oslo_utils import timeutils
 from oslo_versionedobjects import fields
 
+from nova_throttle import lifecycle
 from nova_throttle.objects import base
-
-PHASES = ('queued', 'preparing', 'running', 'leaving')
 
 # Who asked, for logs, notifications and policy. What could act in their name
 # (auth_token, service_catalog) expires while the request waits, anyway.
@@ -133,8 +132,8 @@ class JournalEntry(base.ThrottleObject):
     :param values: fields; what is not given has its default, if it has one.
     """
 
-    # Version 2.0: Initial version
-    VERSION = '2.0'
+    # Version 3.0: state, which was phase
+    VERSION = '3.0'
 
     fields = {
         'migration_uuid': fields.UUIDField(),
@@ -151,12 +150,15 @@ class JournalEntry(base.ThrottleObject):
         # To the second: that is what the library writes.
         'accepted_at': fields.DateTimeField(),
         'context': IdentityField(default={}),
-        'phase': fields.EnumField(valid_values=PHASES, default='queued'),
+        'state': fields.EnumField(
+            valid_values=[state.value for state in lifecycle.State],
+            default=lifecycle.State.QUEUED.value,
+        ),
         # Volume id -> attachment id, as they are at the source.
         'attachments': fields.DictOfStringsField(default={}),
         # True once the destination was asked to prepare.
         'prepared': fields.BooleanField(default=False),
-        # The final status of the migration that is wanted while leaving.
+        # The final status of the migration, once that is decided.
         'status': fields.StringField(nullable=True),
         'reason': fields.StringField(nullable=True),
     }

@@ -63,7 +63,7 @@ def abort(
         _abort(manager, context, instance, migration_id)
     elif migration.request.ticket.cancel():
         with _notified(manager, migration):
-            parts.completion.leave(
+            parts.completion.take_out(
                 migration,
                 'cancelled',
                 exception.MigrationAborted(instance_uuid=instance.uuid),

@@ -85,7 +85,9 @@ def keep(manager: Any, context: Any, instance: Any, migration: Any) -> None:
         )
 
 
-def revert(manager: Any, migration: migration_lib.LiveMigration) -> None:
+def revert(
+    manager: Any, migration: migration_lib.LiveMigration, instance: Any
+) -> None:
     """Give the server what its migration holds of the source.
 
     What an attempt before has reverted stays so.
@@ -93,14 +95,12 @@ def revert(manager: Any, migration: migration_lib.LiveMigration) -> None:
     client, context = manager.reportclient, migration.context
     held = _of(client, context, migration.record.uuid)
     if held:
-        manager._revert_allocation(
-            context, migration.found_instance, migration.record
-        )
+        manager._revert_allocation(context, instance, migration.record)
         return
     node = _source_node(context, migration.record)
     claimed = _of(client, context, migration.instance.uuid)
     if node not in claimed:
-        resources = _resources(migration.found_instance, claimed)
+        resources = _resources(instance, claimed)
         _allocate(manager, migration, migration.instance.uuid, node, resources)
 
 

@@ -52,9 +52,10 @@ def steps(
     ):
         yield functools.partial(_release, release, manager, context, ask)
     for host in (migration.source_compute, migration.dest_compute):
-        yield functools.partial(
-            _drop_bindings, manager, ask, migrate_data, host
-        )
+        if host:
+            yield functools.partial(
+                _drop_bindings, manager, ask, migrate_data, host
+            )
 
 
 def undo(
@@ -71,7 +72,7 @@ def undo(
     cleans, destroys = manager._live_migration_cleanup_flags(
         migration.migrate_data, migr_ctxt=None
     )
-    migration.called_back = True
+    migration.undone()
     if cleans:
         manager.compute_rpcapi.rollback_live_migration_at_destination(
             migration.context,

@@ -25,8 +25,8 @@ from oslo_log import log as logging
 
 from nova_throttle.admission import controller
 from nova_throttle.compute import compat
-from nova_throttle.compute import present
-from nova_throttle.compute.source import cleanup
+from nova_throttle.compute.source import cleanup as cleanup_lib
+from nova_throttle.compute.source import ending
 from nova_throttle.compute.source import event
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
@@ -35,8 +35,11 @@ from nova_throttle.compute.source import tickets
 from nova_throttle.compute.source import wait_events as reasons_lib
 from nova_throttle.compute import threads
 from nova_throttle import journal as journal_lib
+from nova_throttle import lifecycle
 
 LOG = logging.getLogger(__name__)
+
+State = lifecycle.State
 
 
 class Completion:
@@ -47,9 +50,9 @@ class Completion:
     :param journal: where they are kept.
     :param throttle: its admission controller.
     :param succession: tells which migration has a server.
-    :param leaver: gives back what Nova does not.
+    :param cleanup: gives back what Nova does not.
     :param reasons: reports what they wait for.
-    :param clerk: does what the next one need not wait for.
+    :param background: does what the next one need not wait for.
     """
 
     def __init__(
@@ -59,109 +62,104 @@ class Completion:
         journal: journal_lib.Journal,
         throttle: controller.Controller,
         succession: succession_lib.Succession,
-        leaver: cleanup.Leaver,
+        cleanup: cleanup_lib.Cleanup,
         reasons: reasons_lib.Reasons,
-        clerk: threads.BackgroundWorker,
+        background: threads.BackgroundWorker,
     ) -> None:
         self._manager = manager
         self._migrations = migrations
         self._journal = journal
         self._throttle = throttle
         self._succession = succession
-        self._leaver = leaver
+        self._cleanup = cleanup
         self._reasons = reasons
-        self._clerk = clerk
+        self._background = background
         # Set by who can: deals with a migration as after a restart.
         self.recover: Callable[[str], None] = lambda migration_uuid: None
-        # Told of each migration that leaves the registry.
-        self.forgotten: Callable[[migration_lib.LiveMigration], None] = (
-            lambda migration: None
-        )
 
     def finish(self, migration: migration_lib.LiveMigration) -> None:
-        """Give the slots back; called once, when the migration is over."""
-        if migration.is_unended:
-            self._clerk.do(functools.partial(self._look_again, migration))
+        """Give the slots back; called once, when nothing keeps them."""
+        if _is_undecided(migration):
+            self._background.do(
+                functools.partial(self._find_out_later, migration)
+            )
             return
-        self._throttle.finish(migration.record.uuid, migration.error)
+        self._throttle.finish(migration.uuid, migration.error)
         self._reasons.look()
-        self._clerk.do(functools.partial(self._file, migration))
+        self._background.do(functools.partial(self._file, migration))
 
     def _file(self, migration: migration_lib.LiveMigration) -> None:
         """Do what the next migration need not wait for."""
+        known = self._cleanup.knows(migration.uuid)
+        if migration.state is State.ARRIVED and not known:
+            # It keeps no slot while the rest of it is tried again.
+            self._hand_over(migration)
+            return
         try:
-            if migration.error and not self._is_settled(migration):
+            if migration.error and not self._has_its_end(migration):
                 self._fail(migration)
-            if migration.error and (
-                migration.has_arrived or self._succession.is_deleted(migration)
-            ):
-                self._leaver.leave(migration, 'error', migration.error)
+            if migration.error and self._succession.is_deleted(migration):
+                self._cleanup.begin(migration, 'error', migration.error)
         except Exception:
             LOG.exception(
                 'Cannot record how live migration %s ended',
-                migration.record.uuid,
+                migration.uuid,
                 instance=migration.instance,
             )
-            if not self._leaver.knows(migration.record.uuid):
-                self._look_again(migration)
+            if not self._cleanup.knows(migration.uuid):
+                self._find_out_later(migration)
                 return
+        self._close(migration)
+
+    def _close(self, migration: migration_lib.LiveMigration) -> None:
         event.finish(migration)
         self._forget(migration)
-        if not self._leaver.knows(migration.record.uuid):
-            self._journal.remove(migration.record.uuid)
+        if not self._cleanup.knows(migration.uuid):
+            migration.become(State.OVER)
+            self._journal.remove(migration.uuid)
         self._end_task(migration)
 
-    def _look_again(self, migration: migration_lib.LiveMigration) -> None:
-        """Have it found out later, as after a restart, how a migration ended.
+    def _find_out_later(self, migration: migration_lib.LiveMigration) -> None:
+        """Have it found out later, as after a restart, how one ended.
 
         It keeps the slots that it has.
         """
         LOG.warning(
             'The control plane was away when live migration %s ended: its '
             'end is looked for as after a restart',
-            migration.record.uuid,
+            migration.uuid,
             instance=migration.instance,
         )
+        self._hand_over(migration)
+
+    def _hand_over(self, migration: migration_lib.LiveMigration) -> None:
+        """Have recovery go on with one, from what is in the journal."""
         self._forget(migration)
         self._end_task(migration)
-        self.recover(migration.record.uuid)
+        self.recover(migration.uuid)
 
     def _end_task(self, migration: migration_lib.LiveMigration) -> None:
         failed = migration.record.status != 'completed'
         compat.record_task_end(self._manager, migration, failed=failed)
 
-    def _is_settled(self, migration: migration_lib.LiveMigration) -> bool:
-        """Tell whether the record has its end, or will get it."""
+    def _has_its_end(self, migration: migration_lib.LiveMigration) -> bool:
+        """Tell whether the record has its final status, or will get it."""
         return (
             migration.record.status in compat.FINAL_STATUSES
-            or self._leaver.knows(migration.record.uuid)
+            or self._cleanup.knows(migration.uuid)
         )
 
     def _fail(self, migration: migration_lib.LiveMigration) -> None:
-        """Do what Nova does when it is too late to roll back.
-
-        Nova does it itself for a driver that raises; this is for a late
-        callback, whose error no code of Nova's sees.
-        """
+        """Do what Nova does for a driver that raised, if that failed."""
         self._manager._set_migration_status(migration.record, 'error')
-        if not self._has_its_server(migration):
+        if not self._succession.standing(migration).is_ours:
             return
         migration.instance.refresh()
         self._manager._set_instance_obj_error_state(
             migration.instance, clean_task_state=True
         )
 
-    def _has_its_server(self, migration: migration_lib.LiveMigration) -> bool:
-        """Tell whether a server is a migration's, wherever it is by now."""
-        standing = self._succession.standing(migration)
-        moved = standing.state is present.State.MOVED
-        return standing.is_ours or (
-            migration.has_arrived
-            and moved
-            and standing.instance.host == migration.dest
-        )
-
-    def leave(
+    def take_out(
         self,
         migration: migration_lib.LiveMigration,
         status: str,
@@ -170,14 +168,13 @@ class Completion:
         """Take a migration out that does not run."""
         migration.error = error
         try:
-            self._leaver.leave(migration, status, error)
+            self._cleanup.begin(migration, status, error)
         finally:
             self._forget(migration)
             event.finish(migration)
 
     def _forget(self, migration: migration_lib.LiveMigration) -> None:
         self._migrations.remove(migration)
-        self.forgotten(migration)
         tickets.take_back(self._manager, migration, migration.request.ticket)
 
     def find_lost_owners(self, context: Any) -> None:
@@ -193,4 +190,15 @@ class Completion:
                     {'uuid': found.uuid, 'status': found.status},
                     instance=migration.instance,
                 )
-                migration.found_over(found)
+                migration.record = found
+                migration.become(State.OVER)
+                migration.hold.expect_nothing()
+
+
+def _is_undecided(migration: migration_lib.LiveMigration) -> bool:
+    """Tell whether nobody could say how a migration ended in the driver."""
+    return (
+        migration.state is State.TRANSFERRING
+        and migration.error is not None
+        and ending.is_away(migration.error)
+    )

@@ -35,10 +35,14 @@ from nova_throttle.compute.source import ending
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
 from nova_throttle.compute import threads
+from nova_throttle import events
 from nova_throttle import exception
+from nova_throttle import lifecycle
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
+
+State = lifecycle.State
 
 WaitReason = snapshot_lib.WaitReason
 
@@ -77,8 +81,8 @@ class Deferral:
     :param manager: the compute manager of this host.
     :param migrations: its live migrations.
     :param throttle: its admission controller.
-    :param leave: takes a migration out for good: with it, the final status and
-        the reason.
+    :param take_out: takes a migration out for good: with it, the final
+        status and the reason.
     """
 
     def __init__(
@@ -86,14 +90,14 @@ class Deferral:
         manager: Any,
         migrations: registry.Registry,
         throttle: controller.Controller,
-        leave: Callable[
+        take_out: Callable[
             [migration_lib.LiveMigration, str, BaseException], None
         ],
     ) -> None:
         self._manager = manager
         self._migrations = migrations
         self._throttle = throttle
-        self._leave = leave
+        self._take_out = take_out
         self._lock = threading.Lock()
         self._deferred: dict[str, _Deferred] = {}
         self._task = threads.PeriodicTask('deferred', self._look)
@@ -165,10 +169,12 @@ class Deferral:
                 deferred.since += time.monotonic() - deferred.resumed
             deferred.due = deferred.resumed = None
 
-    def forget(self, migration: migration_lib.LiveMigration) -> None:
-        """Note that a migration is being prepared, or over."""
+    def note(self, transition: events.Transition) -> None:
+        """Forget a fault once its migration is past it, or ends."""
+        if transition.after in (State.QUEUED, State.PREPARING):
+            return
         with self._lock:
-            self._deferred.pop(migration.record.uuid, None)
+            self._deferred.pop(transition.migration_uuid, None)
 
     def stop(self) -> None:
         """Try nothing again; what is deferred stays in the queue."""
@@ -236,7 +242,7 @@ class Deferral:
         if now - deferred.since < CONF.nova_throttle.fault_grace_time:
             deferred.due = now + RETRY
         elif migration.request.ticket.cancel():
-            self._leave(migration, 'error', deferred.error)
+            self._take_out(migration, 'error', deferred.error)
 
     def _mend(self, migration: migration_lib.LiveMigration) -> None:
         """See that the record says queued, which the fault may have kept."""

@@ -14,28 +14,40 @@
 
 A driver tells that a migration has completed, or that it has to be rolled
 back. It is believed where that is safe; otherwise the guest is looked for
-first. Nova's own methods then do the work, or the leaver if they cannot.
+first. Nova's own methods then do the work. What has arrived is in the journal
+before anything else is done, and finished until it is done.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+from nova.compute import manager as nova_manager
 from nova.compute import task_states
 from nova import objects
+from nova import safe_utils
 from oslo_log import log as logging
 import oslo_messaging
 
 from nova_throttle.compute import present
 from nova_throttle.compute.source import arrival
-from nova_throttle.compute.source import cleanup
+from nova_throttle.compute.source import cleanup as cleanup_lib
+from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import succession
 from nova_throttle import exception
+from nova_throttle import journal as journal_lib
+from nova_throttle import lifecycle
 
 LOG = logging.getLogger(__name__)
 
 Verdict = arrival.Verdict
+State = lifecycle.State
+
+# Without the decorators that add a fault at each attempt.
+_post = safe_utils.get_wrapped_function(
+    nova_manager.ComputeManager._post_live_migration
+)
 
 
 class Ending:
@@ -43,7 +55,8 @@ class Ending:
 
     :param manager: the compute manager of this host.
     :param migrations: its live migrations.
-    :param leaver: what takes those out that Nova cannot see through.
+    :param journal: where they are kept.
+    :param cleanup: takes those out that Nova cannot see through.
     :param succession: tells which migration has a server.
     """
 
@@ -51,15 +64,15 @@ class Ending:
         self,
         manager: Any,
         migrations: registry.Registry,
-        leaver: cleanup.Leaver,
+        journal: journal_lib.Journal,
+        cleanup: cleanup_lib.Cleanup,
         succession: succession.Succession,
     ) -> None:
         self._manager = manager
         self._migrations = migrations
-        self._leaver = leaver
+        self._journal = journal
+        self._cleanup = cleanup
         self._succession = succession
-        # By server: those that completed while nobody looked.
-        self._unseen: dict[str, migration_lib.LiveMigration] = {}
 
     def migration_of(
         self, instance: Any, migrate_data: Any
@@ -91,7 +104,7 @@ class Ending:
         """
         if migration is None:
             return complete() if believed is Verdict.ARRIVED else roll_back()
-        with migration.callback():
+        with migration.hold.callback():
             verdict = self._where(migration, believed)
             if verdict is Verdict.ARRIVED:
                 return self._complete(migration, complete)
@@ -112,7 +125,7 @@ class Ending:
         nothing if that was switched off; so only a success of libvirt's own
         call is enough.
         """
-        if migration.phase is not migration_lib.Phase.IN_DRIVER:
+        if migration.state is not State.TRANSFERRING:
             return believed
         has_migrated = getattr(self._manager.driver, 'has_migrated', None)
         succeeded = has_migrated(migration.instance) if has_migrated else None
@@ -132,17 +145,95 @@ class Ending:
         migration: migration_lib.LiveMigration,
         complete: Callable[[], Any],
     ) -> Any:
+        """Finish what has arrived; what fails is tried again by recovery."""
+        self.note_arrival(migration)
+        result = None
         try:
-            return complete()
+            result = complete()
         except Exception as error:
-            try:
-                finished = self._finish_for_nova(migration, error)
-            except Exception as failure:
-                finished, error = False, failure
-            if not finished:
-                migration.is_unended = is_away(error)
-                raise error
+            self._note_problem(migration, error)
+        if migration.problem is None:
+            migration.become(State.OVER)
+        return result
+
+    def note_arrival(self, migration: migration_lib.LiveMigration) -> None:
+        """Note, before anything else is done, that a guest has arrived."""
+        migration.become(State.ARRIVED)
+        try:
+            self._journal.put(
+                entries.entry_of(migration, reason=migration.problem)
+            )
+        except Exception:
+            # A restart finds out where the guest is, as far as that can be.
+            LOG.exception('Cannot note that %s has arrived', migration)
+
+    def finish_arrival(
+        self, instance: Any, migrate_data: Any, finish: Callable[[], Any]
+    ) -> Any:
+        """Do what Nova does once a guest of this host has arrived.
+
+        For a migration of ours nothing is raised: Nova would give the server
+        to its destination, which may know nothing of it.
+
+        :param finish: Nova's own method.
+        """
+        migration = self.migration_of(instance, migrate_data)
+        if migration is None:
+            return finish()
+        try:
+            result = finish()
+            self._check_taken(migration)
+        except Exception as error:
+            self._note_problem(migration, error)
             return None
+        return result
+
+    def _note_problem(
+        self, migration: migration_lib.LiveMigration, error: Exception
+    ) -> None:
+        LOG.warning(
+            'The guest of live migration %(uuid)s has arrived on %(dest)s; '
+            'what is left to do has failed, and is tried until it succeeds: '
+            '%(error)s',
+            {
+                'uuid': migration.uuid,
+                'dest': migration.dest,
+                'error': error,
+            },
+            instance=migration.instance,
+            exc_info=not isinstance(error, exception.ThrottleError),
+        )
+        migration.problem = str(error) or type(error).__name__
+        self.note_arrival(migration)
+
+    def finish_again(self, migration: migration_lib.LiveMigration) -> None:
+        """Do again what Nova does once a guest has arrived.
+
+        Each of Nova's steps may be taken twice, at either host. Called only
+        while the server is this migration's, or at rest on its destination.
+
+        :raises Exception: what fails of it.
+        """
+        instance = migration.instance
+        # As Nova's first message had it: it says where the server came from.
+        instance.host = self._manager.host
+        instance.obj_reset_changes(['host'])
+        migration.migrate_data.migration = migration.record
+        try:
+            _post(
+                self._manager,
+                migration.context,
+                migration.instance,
+                migration.dest,
+                migration.block_migration,
+                migration.migrate_data,
+                migration.source_bdms,
+            )
+        except oslo_messaging.RemoteError as error:
+            # A plain Nova there has finished, and the server is at rest.
+            if 'TaskState' not in str(error.exc_type):
+                raise
+        self._check_taken(migration)
 
     def _roll_back(
         self,
@@ -156,9 +247,13 @@ class Ending:
             if not standing.is_ours:
                 raise standing.reason
             present.make_migrating(standing.instance)
+            migration.become(State.ROLLING_BACK)
+            result = roll_back()
         except Exception as error:
             return self._give_up(migration, status, error)
-        return roll_back()
+        migration.undone()
+        migration.become(State.OVER)
+        return result
 
     def _give_up(
         self,
@@ -166,79 +261,21 @@ class Ending:
         status: str,
         reason: Exception,
     ) -> None:
-        migration.is_left = True
+        """Leave to the cleanup what Nova cannot do, or did not manage."""
         migration.error = reason
-        self._leaver.leave(migration, status, reason)
+        self._cleanup.begin(migration, status, reason)
 
-    def _finish_for_nova(
-        self, migration: migration_lib.LiveMigration, error: Exception
-    ) -> bool:
-        """Finish for Nova, which cannot, what it did after the guest arrived.
-
-        The guest runs on its destination, whatever failed. Where no more
-        than an answer is missing, the migration has completed; otherwise
-        it ends as Nova ends it. What it held here is given back in both.
-
-        :param error: what Nova's method raised, having put the server on
-            its destination in the database.
-        :returns: whether the migration has completed.
-        """
-        found = objects.Instance.get_by_uuid(
-            migration.context, migration.instance.uuid
-        )
-        migration.has_arrived = found.host == migration.dest
-        if not migration.has_arrived or not (
-            migration.record.status == 'completed' or _is_silence(error)
-        ):
-            return False
-        reason = exception.ArrivalNotConfirmed(
-            host=migration.dest, error=error
-        )
-        self._leaver.leave(migration, 'completed', reason)
-        return True
-
-    def complete_unseen(self, migration: migration_lib.LiveMigration) -> None:
-        """End a migration that completed while nobody looked."""
-        uuid = migration.instance.uuid
-        self._unseen[uuid] = migration
-        try:
-            self._manager._post_live_migration_update_host(
-                migration.context,
-                migration.instance,
-                migration.dest,
-                migration.block_migration,
-                migration.migrate_data,
-                source_bdms=migration.source_bdms,
-            )
-        finally:
-            del self._unseen[uuid]
-
-    def check_arrival(self, instance: Any, migrate_data: Any) -> None:
+    def _check_taken(self, migration: migration_lib.LiveMigration) -> None:
         """See that the destination has taken a server of ours over.
 
         Nova up to 29 goes on if it has not: the server would stay on its
         source, and MIGRATING, for ever.
 
-        :raises ArrivalNotTaken: if it has not; then Nova puts the server on
-            its destination in the database.
+        :raises ArrivalNotTaken: if it has not.
         """
-        migration = self._unseen.get(instance.uuid) or self.migration_of(
-            instance, migrate_data
+        found = objects.Instance.get_by_uuid(
+            migration.context, migration.instance.uuid
         )
-        if migration is None:
-            return
-        try:
-            found = objects.Instance.get_by_uuid(
-                migration.context, migration.instance.uuid
-            )
-        except Exception:
-            LOG.warning(
-                'Cannot tell whether %s has taken the server over',
-                migration.dest,
-                instance=migration.instance,
-                exc_info=True,
-            )
-            return
         stays = found.host == self._manager.host
         if stays and found.task_state == task_states.MIGRATING:
             raise exception.ArrivalNotTaken(host=migration.dest)
@@ -252,11 +289,3 @@ def is_away(error: BaseException) -> bool:
     if isinstance(error, oslo_messaging.RemoteError):
         return str(error.exc_type).startswith('DB')
     return isinstance(error, oslo_messaging.MessagingException)
-
-
-def _is_silence(error: Exception) -> bool:
-    """Tell whether a host did not answer, rather than that it failed."""
-    silence = (oslo_messaging.MessagingException, exception.ArrivalNotTaken)
-    return isinstance(error, silence) and not isinstance(
-        error, oslo_messaging.RemoteError
-    )

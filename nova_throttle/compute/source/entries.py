@@ -25,6 +25,7 @@ from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
 from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle import lifecycle
 from nova_throttle.objects import entry as entry_lib
 
 LOG = logging.getLogger(__name__)
@@ -43,12 +44,15 @@ _NOT_KEPT = ('bdms', 'migration')
 
 
 def entry_of(
-    migration: migration_lib.LiveMigration, phase: str, **values: Any
+    migration: migration_lib.LiveMigration,
+    state: lifecycle.State | None = None,
+    **values: Any,
 ) -> Any:
     """Describe a migration for the journal.
 
     :param migration: the migration.
-    :param phase: how far it has come.
+    :param state: the state that it is about to enter; the present one if
+        that is not given.
     :param values: other fields of the entry.
     """
     context = migration.context.to_dict()
@@ -66,7 +70,7 @@ def entry_of(
         priority=migration.request.priority,
         accepted_at=migration.accepted_at,
         context={n: context[n] for n in _IDENTITY if context.get(n)},
-        phase=phase,
+        state=(state or migration.state).value,
         attachments=_attachments(migration.source_bdms),
         prepared=migration.may_be_prepared,
         **values,

@@ -21,7 +21,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from nova_throttle.admission import controller
-from nova_throttle.compute.source import cleanup
+from nova_throttle.compute.source import cleanup as cleanup_lib
 from nova_throttle.compute.source import deferral as deferral_lib
 from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import event
@@ -44,11 +44,11 @@ class Intake:
     :param journal: where they are kept.
     :param throttle: its admission controller.
     :param succession: tells which migration has a server.
-    :param leaver: what undoes a migration of before.
+    :param cleanup: what undoes a migration of before.
     :param deferral: what has met a fault that may pass.
     :param reasons: reports what they wait for.
-    :param leave: takes a migration out for good: with it, the final status and
-        the reason.
+    :param take_out: takes a migration out for good: with it, the final
+        status and the reason.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class Intake:
         journal: journal_lib.Journal,
         throttle: controller.Controller,
         succession: succession_lib.Succession,
-        leaver: cleanup.Leaver,
+        cleanup: cleanup_lib.Cleanup,
         deferral: deferral_lib.Deferral,
         reasons: reasons_lib.Reasons,
-        leave: Callable[
+        take_out: Callable[
             [migration_lib.LiveMigration, str, BaseException], None
         ],
     ) -> None:
@@ -70,10 +70,10 @@ class Intake:
         self._journal = journal
         self._throttle = throttle
         self._succession = succession
-        self._leaver = leaver
+        self._cleanup = cleanup
         self._deferral = deferral
         self._reasons = reasons
-        self._leave = leave
+        self._take_out = take_out
 
     def take(self, migration: migration_lib.LiveMigration) -> None:
         """Accept a request, or have it leave with nothing held."""
@@ -87,7 +87,7 @@ class Intake:
             self._make_way(migration)
             self._accept(migration)
         except Exception as error:
-            self._leave(migration, 'error', error)
+            self._take_out(migration, 'error', error)
 
     def _accept(self, migration: migration_lib.LiveMigration) -> None:
         tickets.hand(self._manager, migration, migration.request.ticket)
@@ -96,7 +96,7 @@ class Intake:
             raise exception.AdmissionClosed(
                 migration_uuid=migration.record.uuid
             )
-        self._journal.put(entries.entry_of(migration, 'queued'))
+        self._journal.put(entries.entry_of(migration))
         try:
             self._manager._set_migration_status(migration.record, 'queued')
         except Exception as error:
@@ -115,7 +115,7 @@ class Intake:
         """
         if migration.record.status != 'queued':
             self._manager._set_migration_status(migration.record, 'queued')
-        self._journal.put(entries.entry_of(migration, 'queued'))
+        self._journal.put(entries.entry_of(migration))
         self._migrations.add(migration)
         tickets.hand(self._manager, migration, migration.request.ticket)
         self._throttle.resubmit(migration.request)
@@ -134,14 +134,14 @@ class Intake:
                 break
             if not older.request.ticket.cancel():
                 raise _already(older.record.uuid, uuid)
-            self._leave(
+            self._take_out(
                 older,
                 'cancelled',
                 exception.Superseded(
                     instance_uuid=uuid, migration_uuid=migration.record.uuid
                 ),
             )
-        busy = self._succession.in_hand(uuid) or self._leaver.undoing(uuid)
+        busy = self._succession.in_hand(uuid) or self._cleanup.undoing(uuid)
         if busy is not None:
             raise _already(busy, uuid)
 

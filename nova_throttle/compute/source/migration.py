@@ -12,16 +12,13 @@
 
 """One accepted live migration, from its RPC request to its real end.
 
-An abort is never lost between two steps: each step asks, under one lock,
-whether an abort came before it. A slot is given back once, when the driver
-has returned and none of its callbacks is running or still to come.
+It has one state, which changes along the table of lifecycle.py only. An abort
+is never lost between two steps: each step asks, under the lock, whether an
+abort came before it.
 """
 
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Sequence
-import contextlib
-import enum
 import threading
 import time
 from typing import Any
@@ -29,7 +26,12 @@ from typing import Any
 from oslo_utils import timeutils
 
 from nova_throttle.admission import request as request_lib
+from nova_throttle.compute.source import hold as hold_lib
+from nova_throttle import events
 from nova_throttle import exception
+from nova_throttle import lifecycle
+
+State = lifecycle.State
 
 # One for all: it is held for a few instructions, and a lock for each would be
 # a tenth of what a queued migration weighs.
@@ -39,18 +41,8 @@ _LOCK = threading.Lock()
 FRESH = 2.0
 
 
-class Phase(enum.Enum):
-    """How far a migration has come."""
-
-    QUEUED = 'queued'
-    PREPARING = 'preparing'
-    PREPARED = 'prepared'
-    IN_DRIVER = 'in driver'
-    OVER = 'over'
-
-
 class LiveMigration:
-    """What a compute manager knows of a live migration.
+    """What the source knows of a live migration.
 
     :param context: the request context that it runs under.
     :param dest: the destination host.
@@ -59,7 +51,9 @@ class LiveMigration:
     :param record: the migration record.
     :param migrate_data: what the destination's check returned.
     :param request: what the admission core knows of it.
-    :param on_over: called once, with the migration, when it is really over.
+    :param publish: told of each change of its state.
+    :param on_end: called once, with this, when nothing keeps its slots.
+    :param state: where it goes on, if it was accepted before a restart.
     """
 
     def __init__(
@@ -72,7 +66,9 @@ class LiveMigration:
         migrate_data: Any,
         *,
         request: request_lib.Request,
-        on_over: Callable[['LiveMigration'], None],
+        publish: Callable[[events.Transition], None],
+        on_end: Callable[['LiveMigration'], None],
+        state: State = State.QUEUED,
     ) -> None:
         self.context = context
         self.dest = dest
@@ -82,23 +78,12 @@ class LiveMigration:
         self.migrate_data = migrate_data
         # As it came with the request: later the destination adds to it.
         self.requested_data = migrate_data
-        # The instance as it was found when the migration had to leave.
-        self.found_instance: Any = None
-        # What the records said of the two then.
-        self.standing: Any = None
-        # The volumes as they were before the destination prepared.
+        # The volumes as they were before the destination prepared; None
+        # while nothing is prepared there.
         self.source_bdms: Any = None
         self.error: BaseException | None = None
-        # Whether a callback of Nova's (post or rollback) has succeeded.
-        self.called_back = False
-        # Whether what Nova's callback did not do is left to the leaver.
-        self.is_left = False
-        # Whether nobody could say how it ended: it is looked at again, as
-        # after a restart.
-        self.is_unended = False
-        # Whether its server is on the destination though Nova's callback
-        # failed.
-        self.has_arrived = False
+        # Why its end is not reached yet, while that is tried again.
+        self.problem: str | None = None
         # False for one that was admitted while it was submitted.
         self.has_waited = True
         # Whether it was admitted before, and met a fault that may pass.
@@ -116,17 +101,19 @@ class LiveMigration:
         # The open event of the instance action.
         self.event: Any = None
         self.request = request
-        self._on_over = on_over
-        self._phase = Phase.QUEUED
+        self.hold = hold_lib.Hold(lambda: on_end(self))
+        self._publish = publish
+        self._state = state
         self._aborted = False
-        self._callbacks = 0
-        # Whether a callback may still come: only a driver calls back
-        # later than it returns, and not if it raised.
-        self._awaited = False
-        self._returned = False
 
     def __repr__(self) -> str:
-        return f'<LiveMigration {self.record.uuid}: {self._phase.value}>'
+        return f'<LiveMigration {self.uuid}: {self._state.value}>'
+
+    @property
+    def uuid(self) -> str:
+        """The UUID of the migration record."""
+        uuid: str = self.record.uuid
+        return uuid
 
     @property
     def arguments(self) -> tuple[Any, ...]:
@@ -141,9 +128,9 @@ class LiveMigration:
         )
 
     @property
-    def phase(self) -> Phase:
+    def state(self) -> State:
         """How far it has come."""
-        return self._phase
+        return self._state
 
     @property
     def is_stale(self) -> bool:
@@ -153,25 +140,32 @@ class LiveMigration:
     @property
     def may_be_prepared(self) -> bool:
         """Whether its destination may hold something that preparing made."""
-        return self.source_bdms is not None and not self.called_back
+        return self.source_bdms is not None
 
     @property
-    def awaits_callback(self) -> bool:
-        """Whether the driver has returned but never called back."""
-        return self._returned and self._awaited
+    def was_aborted(self) -> bool:
+        """Whether an abort was asked for that it has to follow."""
+        return self._aborted
 
-    def enter(self, phase: Phase) -> None:
-        """Go on to the next phase.
+    def enter(self, state: State) -> None:
+        """Go on to another state, unless it is to be aborted.
 
         :raises MigrationAborted: if an abort came before.
+        :raises IllegalTransition: if there is no way there.
         """
         with _LOCK:
-            if self._aborted:
-                raise exception.MigrationAborted(
-                    instance_uuid=self.instance.uuid
-                )
-            self._phase = phase
-            self._awaited = phase is Phase.IN_DRIVER
+            self._refuse_if_aborted()
+            before = self._move(state)
+        self._tell(before)
+
+    def become(self, state: State) -> None:
+        """Go to another state, whether or not an abort came before.
+
+        :raises IllegalTransition: if there is no way there.
+        """
+        with _LOCK:
+            before = self._move(state)
+        self._tell(before)
 
     def put_back(self, request: request_lib.Request) -> None:
         """Go back to the queue, with nothing prepared.
@@ -180,22 +174,31 @@ class LiveMigration:
         :raises MigrationAborted: if an abort came before.
         """
         with _LOCK:
-            if self._aborted:
-                raise exception.MigrationAborted(
-                    instance_uuid=self.instance.uuid
-                )
+            self._refuse_if_aborted()
+            before = self._move(State.QUEUED)
             self.request = request
             self.was_put_back = True
-            self._phase = Phase.QUEUED
+        self._tell(before)
 
     def prepared(self, migrate_data: Any) -> None:
         """Note that the destination has prepared.
 
         :param migrate_data: what it returned: a rollback needs it.
         """
-        with _LOCK:
-            self.migrate_data = migrate_data
-            self._phase = Phase.PREPARED
+        self.migrate_data = migrate_data
+        self.become(State.PREPARED)
+
+    def undone(self) -> None:
+        """Note that the destination holds nothing that preparing made."""
+        self.source_bdms = None
+
+    def drive(self) -> None:
+        """Note that the driver has it from now on.
+
+        :raises MigrationAborted: if an abort came before.
+        """
+        self.enter(State.TRANSFERRING)
+        self.hold.enter_driver()
 
     def request_abort(self) -> bool:
         """Ask for an abort of an admitted migration.
@@ -204,59 +207,36 @@ class LiveMigration:
             False if the driver has it, which must be asked then.
         """
         with _LOCK:
-            if self._phase in (Phase.IN_DRIVER, Phase.OVER):
+            if self._state in (State.TRANSFERRING, State.ARRIVED, State.OVER):
                 return False
             self._aborted = True
             return True
 
-    @contextlib.contextmanager
-    def callback(self) -> Iterator[None]:
-        """Keep the slot while a callback of the driver runs."""
-        with _LOCK:
-            self._callbacks += 1
-        try:
-            yield
-            self.called_back = not self.is_left
-        except BaseException as error:
-            self.error = self.error or error
-            raise
-        finally:
-            with _LOCK:
-                self._callbacks -= 1
-                self._awaited = False
-            self._settle()
+    # The lock is held.
 
-    def returned(self, error: BaseException | None = None) -> None:
-        """Note that the work returned to the manager.
+    def _refuse_if_aborted(self) -> None:
+        if self._aborted:
+            raise exception.MigrationAborted(instance_uuid=self.instance.uuid)
 
-        :param error: what it raised: no callback comes after that.
-        """
-        with _LOCK:
-            self._returned = True
-            if error is not None:
-                self.error = error
-                self._awaited = False
-        self._settle()
+    def _move(self, state: State) -> State:
+        before = self._state
+        if state is not before:
+            lifecycle.check(before, state)
+            self._state = state
+        return before
 
-    def found_over(self, record: Any) -> None:
-        """Note that the migration record says that it is over.
+    # And here it is not.
 
-        :param record: the record as it is now.
-        """
-        with _LOCK:
-            self.record = record
-            self._awaited = False
-        self._settle()
-
-    def _settle(self) -> None:
-        with _LOCK:
-            over = (
-                self._returned
-                and not self._callbacks
-                and not self._awaited
-                and self._phase is not Phase.OVER
+    def _tell(self, before: State) -> None:
+        if before is self._state:
+            return
+        self._publish(
+            events.Transition(
+                migration_uuid=self.uuid,
+                instance_uuid=self.instance.uuid,
+                destination=self.dest,
+                before=before,
+                after=self._state,
+                at=timeutils.utcnow(with_timezone=True),
             )
-            if over:
-                self._phase = Phase.OVER
-        if over:
-            self._on_over(self)
+        )

@@ -9,6 +9,7 @@ import threading
 
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
+from nova_throttle import lifecycle
 
 
 class Registry:
@@ -68,7 +69,7 @@ class Registry:
         in_hand = [
             migration
             for migration in migrations
-            if migration.phase is not migration_lib.Phase.QUEUED
+            if migration.state is not lifecycle.State.QUEUED
         ]
         return next(reversed(in_hand or list(migrations)), None)
 
@@ -78,12 +79,14 @@ class Registry:
             migration
             for migration in list(self._by_migration.values())
             if migration.dest == dest
-            and migration.phase is migration_lib.Phase.QUEUED
+            and migration.state is lifecycle.State.QUEUED
         ]
 
     def awaiting_callback(self) -> list[migration_lib.LiveMigration]:
         """Return those whose driver returned and did not call back."""
         migrations = list(self._by_migration.values())
         return [
-            migration for migration in migrations if migration.awaits_callback
+            migration
+            for migration in migrations
+            if migration.hold.awaits_callback
         ]

@@ -30,10 +30,9 @@ from nova_throttle.agreement import messages
 from nova_throttle.compute import compat
 from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import checks
-from nova_throttle.compute.source import cleanup
+from nova_throttle.compute.source import cleanup as cleanup_lib
 from nova_throttle.compute.source import credentials
 from nova_throttle.compute.source import deferral as deferral_lib
-from nova_throttle.compute.source import ending
 from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
@@ -43,8 +42,13 @@ from nova_throttle.compute.source import wait_events as reasons_lib
 from nova_throttle.compute import threads
 from nova_throttle import exception
 from nova_throttle import journal as journal_lib
+from nova_throttle import lifecycle
 
 LOG = logging.getLogger(__name__)
+
+State = lifecycle.State
+
+_ON_ITS_WAY = (State.QUEUED, State.PREPARING, State.PREPARED)
 
 
 class Run:
@@ -56,10 +60,10 @@ class Run:
     :param journal: where they are kept.
     :param throttle: its admission controller.
     :param deferral: what has met a fault that may pass.
-    :param leaver: undoes what was prepared.
+    :param cleanup: undoes what was prepared.
     :param reasons: reports what they wait for.
-    :param leave: takes a migration out for good: with it, the final status and
-        the reason.
+    :param take_out: takes a migration out for good: with it, the final
+        status and the reason.
     """
 
     def __init__(
@@ -69,9 +73,9 @@ class Run:
         journal: journal_lib.Journal,
         throttle: controller.Controller,
         deferral: deferral_lib.Deferral,
-        leaver: cleanup.Leaver,
+        cleanup: cleanup_lib.Cleanup,
         reasons: reasons_lib.Reasons,
-        leave: Callable[
+        take_out: Callable[
             [migration_lib.LiveMigration, str, BaseException], None
         ],
     ) -> None:
@@ -80,9 +84,9 @@ class Run:
         self._journal = journal
         self._throttle = throttle
         self._deferral = deferral
-        self._leaver = leaver
+        self._cleanup = cleanup
         self._reasons = reasons
-        self._leave = leave
+        self._take_out = take_out
         # The migrations that a thread asks for right now.
         self._asking = threading.local()
         self._workers = threads.Workers(self._migrate)
@@ -104,7 +108,7 @@ class Run:
             self._workers.start(migration)
         except Exception as error:
             compat.record_task_end(self._manager, migration, failed=True)
-            self._leave(migration, 'error', error)
+            self._take_out(migration, 'error', error)
             raise
 
     def note_asked(self, ask: messages.Ask) -> None:
@@ -134,13 +138,15 @@ class Run:
                 self._back_out(migration, error)
         finally:
             with self._workers.ending():
-                migration.returned(error)
+                if error is not None:
+                    migration.error = error
+                migration.hold.end_work(error is not None)
 
     def _attempt(
         self, migration: migration_lib.LiveMigration
     ) -> BaseException | None:
         try:
-            migration.enter(migration_lib.Phase.PREPARING)
+            migration.enter(State.PREPARING)
             self._check(migration)
             self._manager._do_live_migration(*migration.arguments)
         except BaseException as error:
@@ -152,7 +158,7 @@ class Run:
     ) -> bool:
         """Tell whether a migration that failed may go back to the queue."""
         nothing_is_prepared = (
-            migration.phase is migration_lib.Phase.PREPARING
+            migration.state is State.PREPARING
             and migration.source_bdms is None
         )
         return nothing_is_prepared and self._deferral.defer(migration, error)
@@ -163,7 +169,7 @@ class Run:
         :raises MigrationAborted: if an abort came before.
         """
         try:
-            self._journal.put(entries.entry_of(migration, 'queued'))
+            self._journal.put(entries.entry_of(migration, State.QUEUED))
         except Exception:
             # The entry that is there leads to the same after a restart.
             LOG.exception('Cannot note that %s is queued again', migration)
@@ -182,10 +188,6 @@ class Run:
     def _back_out(
         self, migration: migration_lib.LiveMigration, error: BaseException
     ) -> None:
-        if migration.phase is migration_lib.Phase.IN_DRIVER and ending.is_away(
-            error
-        ):
-            migration.is_unended = True
         if isinstance(error, exception.MigrationAborted):
             self._undo(migration, 'cancelled', error)
             self._manager._notify_live_migrate_abort_end(
@@ -207,10 +209,9 @@ class Run:
         status: str,
         error: BaseException,
     ) -> None:
-        """Roll an admitted migration back that did not reach the driver."""
-        reached = migration.phase is migration_lib.Phase.IN_DRIVER
-        if not reached and not migration.called_back:
-            self._leaver.leave(migration, status, error)
+        """Roll back what did not reach the driver, unless Nova has done it."""
+        if migration.state in _ON_ITS_WAY:
+            self._cleanup.begin(migration, status, error)
 
     def _check(self, migration: migration_lib.LiveMigration) -> None:
         """See that a migration may start, and has what it needs.
@@ -225,7 +226,7 @@ class Run:
             raise exception.NotChecked(error=error) from error
 
     def _check_now(self, migration: migration_lib.LiveMigration) -> None:
-        self._journal.put(entries.entry_of(migration, 'preparing'))
+        self._journal.put(entries.entry_of(migration))
         if not migration.has_waited:
             checks.check_guest(self._manager, migration)
             return
@@ -242,10 +243,9 @@ class Run:
         self, migration: migration_lib.LiveMigration, source_bdms: Any
     ) -> None:
         """Note that the destination is asked to prepare now."""
-        migration.enter(migration_lib.Phase.PREPARING)
-        self._deferral.forget(migration)
+        migration.enter(State.PREPARING)
         migration.source_bdms = source_bdms
-        self._journal.put(entries.entry_of(migration, 'preparing'))
+        self._journal.put(entries.entry_of(migration))
 
     def note_running(self, migration: migration_lib.LiveMigration) -> None:
         """Note, before Nova does, that the driver is entered soon.
@@ -253,8 +253,8 @@ class Run:
         :raises GuestNotRunning: if there is nothing to migrate any more.
         """
         checks.check_guest(self._manager, migration)
-        self._journal.put(entries.entry_of(migration, 'running'))
+        self._journal.put(entries.entry_of(migration, State.TRANSFERRING))
 
     def drive(self, migration: migration_lib.LiveMigration) -> None:
         """Note that the driver is entered now."""
-        migration.enter(migration_lib.Phase.IN_DRIVER)
+        migration.drive()

@@ -24,6 +24,7 @@ from nova_throttle.compute import present
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
 from nova_throttle import journal as journal_lib
+from nova_throttle import lifecycle
 
 
 class Succession:
@@ -46,23 +47,25 @@ class Succession:
         """Return what a restart found in hand of a server, if anything."""
         return self._interrupted.get(instance_uuid)
 
-    def phase_of(self, migration_uuid: str) -> str | None:
+    def state_of(self, migration_uuid: str) -> lifecycle.State | None:
         """Tell how far this host has come with a migration.
 
-        :returns: the phase of its entry; None if it is not known here.
+        :returns: None if it is not known here; OVER once its server is the
+            destination's, whatever is still to be given back.
         """
         entry = self._journal.get(migration_uuid)
         if entry is not None:
-            phase: str = entry.phase
-            return phase
-        known = self._migrations.of_migration(migration_uuid) is not None
-        return 'queued' if known else None
+            state = lifecycle.State(entry.state)
+            handed_over = state is lifecycle.State.ARRIVED and entry.status
+            return lifecycle.State.OVER if handed_over else state
+        known = self._migrations.of_migration(migration_uuid)
+        return lifecycle.State.QUEUED if known else None
 
     def standing(
         self, migration: migration_lib.LiveMigration
     ) -> present.Standing:
         """Read whose the server of a migration is by now."""
-        return present.look(migration.context, migration.record, self.phase_of)
+        return present.look(migration.context, migration.record, self.state_of)
 
     def is_deleted(self, migration: migration_lib.LiveMigration) -> bool:
         """Tell whether the server of a migration is deleted, or nearly so."""

@@ -25,7 +25,7 @@ from nova_throttle.compute import compat
 from nova_throttle.compute.source import migration as migration_lib
 
 
-def unprepare(manager: Any, migration: migration_lib.LiveMigration) -> bool:
+def undo(manager: Any, migration: migration_lib.LiveMigration) -> bool:
     """Undo the preparation of a migration.
 
     :param manager: the compute manager of the source host.

@@ -251,12 +251,17 @@ class ThrottleTestCase(
             task.run()
 
     def retry(self):
-        """Have the source try again at once what failed as requests left."""
-        leaver = self.src.manager._parts.leaver
-        for departure in list(leaver._departures.values()):
-            departure.due = 0
-        leaver.retry()
-        self.wait_for(lambda: leaver.idle)
+        """Have the source try again at once what failed."""
+        cleanup = self.src.manager._parts.cleanup
+        recovery = self.src.manager._recovery
+        for each in (
+            *list(cleanup._departures.values()),
+            *list(recovery._pending.values()),
+        ):
+            each.due = 0
+        cleanup.retry()
+        recovery.carry_on()
+        self.wait_for(lambda: cleanup.idle and recovery.idle)
 
     @property
     def throttle(self):

@@ -143,7 +143,7 @@ class Steps(fixtures.Fixture):
         parts = self._manager._parts
         self._mark('handler', self._manager, 'live_migration', _instance)
         self._mark('worker', parts.run._workers, '_work', _migration)
-        self._mark('clerk', parts.completion, '_file', _migration)
+        self._mark('background', parts.completion, '_file', _migration)
         self._mark('libvirt', operation.Operation, 'run', _operation)
 
     def _mark(self, role, target, name, find_uuid):

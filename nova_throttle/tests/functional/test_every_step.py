@@ -87,7 +87,7 @@ class EveryStepTestCase(base.ThrottleTestCase):
             lambda: (
                 parts.migrations.of_migration(uuid) is None
                 and any(s.role != 'handler' for s in self.steps.made(server))
-                or parts.leaver.knows(uuid)
+                or parts.cleanup.knows(uuid)
                 or self.status(server) in compat.FINAL_STATUSES
             )
         )
@@ -96,14 +96,14 @@ class EveryStepTestCase(base.ThrottleTestCase):
     def _is_out(self, uuid):
         """Tell whether a migration is out of every table of ours."""
         parts = self.src.manager._parts
-        for departure in list(parts.leaver._departures.values()):
+        for departure in list(parts.cleanup._departures.values()):
             departure.due = 0
-        parts.leaver.retry()
+        parts.cleanup.retry()
         return (
             parts.migrations.of_migration(uuid) is None
             and parts.journal.get(uuid) is None
             and uuid not in self.owners()
-            and not parts.leaver.knows(uuid)
+            and not parts.cleanup.knows(uuid)
         )
 
     # What must be true of it

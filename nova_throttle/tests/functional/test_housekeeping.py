@@ -193,16 +193,16 @@ class StuckCleanUpTestCase(HangingTestCase):
             return original(context, instance, *args, **kwargs)
 
         network.setup_networks_on_host = setup
-        leaver = self.src.manager._parts.leaver
+        cleanup = self.src.manager._parts.cleanup
         for server in (b, c):
             self.abort(server)
             self.wait_for(
-                lambda s=server: leaver.knows(self.migration(s).uuid)
+                lambda s=server: cleanup.knows(self.migration(s).uuid)
             )
         away.clear()
-        for departure in leaver._departures.values():
+        for departure in cleanup._departures.values():
             departure.due = 0
-        leaver.retry()
+        cleanup.retry()
         self.assert_left(c, 'cancelled')
         self.assertTrue(self.hanging.calls)
         self.hanging.end()

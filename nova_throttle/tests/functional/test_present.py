@@ -406,8 +406,8 @@ class UnreadableTestCase(PresentTestCase):
         )
         down.set()
         self.guests.fail(self.b)
-        leaver = self.src.manager._parts.leaver
-        self.wait_for(lambda: leaver.knows(first.uuid))
+        cleanup = self.src.manager._parts.cleanup
+        self.wait_for(lambda: cleanup.knows(first.uuid))
         self.wait_for(lambda: self.owners() == ())
         down.clear()
         self.assert_gone(first)
@@ -600,7 +600,9 @@ class LeakTestCase(PresentTestCase):
         proceed.set()
         self._wait_until_deleted(self.b)
         self.wait_for(
-            lambda: self.retry() or not manager._parts.leaver.knows(first.uuid)
+            lambda: (
+                self.retry() or not manager._parts.cleanup.knows(first.uuid)
+            )
         )
         self.wait_for(lambda: self.allocations(first.uuid) == [])
         self.assertEqual([], self.allocations(self.b['id']))

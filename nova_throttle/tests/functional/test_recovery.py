@@ -52,14 +52,14 @@ class RestartTestCase(base.ThrottleTestCase):
         parts = dead.manager._parts
         parts.throttle.halt(standstill.Standstill.STOPPING)
         for migration in list(parts.migrations._by_migration.values()):
-            migration._on_over = lambda migration: None
+            migration.hold._on_end = lambda: None
             for thread in threading.enumerate():
                 if thread.name.endswith(migration.record.uuid):
                     thread.is_killed = True
         parts.journal.put = lambda entry: None
         parts.journal.remove = lambda uuid: None
         dead.manager._housekeeping.stop(0)
-        parts.clerk.stop()
+        parts.background.stop()
         self.guests.orphans |= self.guests.running
         servers = (dead.rpcserver, vars(dead).get('rpcserver_alt'))
         for server in filter(None, servers):  # the second one since 33

@@ -119,13 +119,14 @@ def make_migration(data, requests=None):
         objects.Migration(id=1, uuid=uuids.migration),
         data,
         request=types.SimpleNamespace(priority=0, arrival=1),
-        on_over=lambda migration: None,
+        publish=lambda transition: None,
+        on_end=lambda migration: None,
     )
 
 
 def entry_of(*args):
     """Return the entry of such a migration."""
-    return entries.entry_of(make_migration(*args), 'queued')
+    return entries.entry_of(make_migration(*args))
 
 
 def restored(entry):
@@ -158,7 +159,7 @@ class MigrateDataTestCase(testtools.TestCase):
         """The entry is written once more before its turn comes."""
         for cls in classes():
             data = filled(cls.obj_name())
-            again = entries.entry_of(restored(entry_of(data)), 'queued')
+            again = entries.entry_of(restored(entry_of(data)))
             self.assert_read_again(data, restored(again))
 
     def assert_read_again(self, data, migration):
@@ -217,7 +218,7 @@ class MigrateDataTestCase(testtools.TestCase):
         )
         entry.migrate_data = entry.pci_requests = text
         migration = restored(entry)
-        again = restored(entries.entry_of(migration, 'queued'))
+        again = restored(entries.entry_of(migration))
         for each in (migration, again):
             error = self.assertRaises(
                 exception.LostInRestart, secret.read_again, MANAGER, each

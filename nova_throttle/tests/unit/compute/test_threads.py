@@ -270,7 +270,7 @@ class WorkersTestCase(ThreadTestCase):
         self.steps[uuid] = step
         return types.SimpleNamespace(
             context=nova_context.get_admin_context(),
-            migration=types.SimpleNamespace(uuid=uuid),
+            record=types.SimpleNamespace(uuid=uuid),
         )
 
     def work(self, migration):
@@ -298,7 +298,7 @@ class WorkersTestCase(ThreadTestCase):
         found, second, name = self.next()
         self.assertIs(b, found)
         self.assertIs(first, second)
-        self.assertEqual(compat.thread_name(b.migration.uuid), name)
+        self.assertEqual(compat.thread_name(b.record.uuid), name)
 
     def test_it_takes_one_and_others_get_threads(self):
         def end():

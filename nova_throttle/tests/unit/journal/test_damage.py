@@ -190,7 +190,7 @@ class DamageTestCase(base.JournalTestCase):
             {'nova_throttle_object.version': '1.0'},
             {'nova_throttle_object.name': 'Gate'},
             {'nova_throttle_object.name': 'Unheard'},
-            {'nova_throttle_object.data': {'phase': 'flying'}},
+            {'nova_throttle_object.data': {'state': 'flying'}},
             {'nova_throttle_object.data': None},
         ):
             self.open_damaged(self.content).close()

@@ -47,7 +47,7 @@ class JournalTestCase(base.JournalTestCase):
     def test_a_changed_entry_keeps_its_place(self):
         a, b = base.make_entry('a'), base.make_entry('b')
         journal = self.open_journal(a, b)
-        a.phase = 'running'
+        a.state = 'transferring'
         journal.put(a)
         self.assertEqual([a, b], journal.entries())
         journal = self.reopened(journal)
@@ -58,10 +58,10 @@ class JournalTestCase(base.JournalTestCase):
     def test_what_was_put_is_a_copy(self):
         entry = base.make_entry('a')
         journal = self.open_journal(entry)
-        entry.phase = 'running'
-        journal.get(uuids.a).phase = 'leaving'
-        journal.entries()[0].phase = 'leaving'
-        self.assertEqual('queued', journal.get(uuids.a).phase)
+        entry.state = 'transferring'
+        journal.get(uuids.a).state = 'rolling back'
+        journal.entries()[0].state = 'rolling back'
+        self.assertEqual('queued', journal.get(uuids.a).state)
 
     def test_removes(self):
         a, b, c = map(base.make_entry, 'abc')

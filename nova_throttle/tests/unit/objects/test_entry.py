@@ -39,7 +39,7 @@ class JournalEntryTestCase(testtools.TestCase):
         entry = entry_obj.JournalEntry(**REQUIRED)
         for name in entry.fields:
             self.assertTrue(entry.obj_attr_is_set(name), name)
-        self.assertEqual('queued', entry.phase)
+        self.assertEqual('queued', entry.state)
         self.assertEqual({}, entry.context)
         self.assertIsNone(entry.migrate_data)
         self.assertIsNotNone(entry.accepted_at.tzinfo)
@@ -52,7 +52,7 @@ class JournalEntryTestCase(testtools.TestCase):
             priority=-3,
             accepted_at=datetime.datetime(2026, 1, 2, 3, 4, 5, 678),
             context={'user_id': 'me', 'project_name': None},
-            phase='leaving',
+            state='rolling back',
             attachments={uuids.volume: uuids.attachment},
             prepared=True,
             status='failed',
@@ -66,13 +66,13 @@ class JournalEntryTestCase(testtools.TestCase):
             {'user_id': 'me', 'project_name': None}, again.context
         )
         self.assertEqual(1, len({entry, again}))
-        again.phase = 'running'
+        again.state = 'transferring'
         self.assertNotEqual(entry, again)
         self.assertNotEqual(entry, 'an entry')
 
-    def test_refuses_what_is_no_phase_and_no_json(self):
+    def test_refuses_what_is_no_state_and_no_json(self):
         for field, value in (
-            ('phase', 'flying'),
+            ('state', 'flying'),
             ('migrate_data', 'no json'),
             ('pci_requests', '{'),
             ('context', 'me'),

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Migrations of this host that Nova's records have and nobody works on.
+
+They are in no journal: their request never reached this host, it was lost
+with a disk, or this package was not installed when they began.
+"""
+
+from typing import Any
+
+import nova.conf
+from nova import objects
+from oslo_log import log as logging
+from oslo_utils import timeutils
+
+from nova_throttle.compute import assembly as assembly_lib
+from nova_throttle.compute.source import stored
+from nova_throttle import exception
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+# What a migration is that somebody will begin, or has begun to prepare.
+_LEFT_OVER = ('accepted', 'queued', 'preparing')
+
+
+class Leftovers:
+    """Takes out what is in the database and in no journal.
+
+    :param parts: the parts of this host.
+    """
+
+    def __init__(self, parts: assembly_lib.Assembly) -> None:
+        self._parts = parts
+
+    def find(self, context: Any) -> None:
+        """Take out what nobody works on any more."""
+        if not self._parts.journal.durable:
+            # Of one that was not read, nobody knows what it has.
+            return
+        found = objects.MigrationList.get_by_filters(
+            context,
+            {
+                'source_compute': self._parts.manager.host,
+                'migration_type': 'live-migration',
+                'status': list(_LEFT_OVER),
+            },
+        )
+        for record in found:
+            if self._is_unknown(record):
+                # Read again: it may have ended since the list was made.
+                self._repair(
+                    context,
+                    objects.Migration.get_by_uuid(context, record.uuid),
+                )
+
+    def _is_unknown(self, record: Any) -> bool:
+        return (
+            self._parts.journal.get(record.uuid) is None
+            and self._parts.migrations.of_migration(record.uuid) is None
+            and not self._parts.cleanup.knows(record.uuid)
+        )
+
+    def _repair(self, context: Any, record: Any) -> None:
+        if record.status not in _LEFT_OVER or _may_be_with_conductor(record):
+            return
+        error = exception.LeftOver(
+            migration_uuid=record.uuid, status=record.status
+        )
+        if not CONF.nova_throttle.repair_leftovers:
+            LOG.warning(
+                '%s; it stays because [nova_throttle] repair_leftovers is '
+                'false',
+                error,
+                instance_uuid=record.instance_uuid,
+            )
+            return
+        migration = self._parts.make_migration(
+            context,
+            # The conductor may have died before it chose one.
+            record.dest_compute or '',
+            stored.instance(context, record.instance_uuid),
+            None,
+            record,
+            None,
+        )
+        self._parts.cleanup.begin(migration, 'error', error)
+
+
+def _may_be_with_conductor(record: Any) -> bool:
+    """Tell whether the conductor may still work on a request.
+
+    It makes calls that take up to long_rpc_timeout before it hands the
+    request to this host.
+    """
+    return record.status == 'accepted' and not timeutils.is_older_than(
+        record.updated_at or record.created_at, 2 * CONF.long_rpc_timeout
+    )

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What becomes of a migration that somebody else began, by its state.
+
+That was the nova-compute before a restart, or this one, which could not find
+out how the migration ended or could not finish it.
+"""
+
+from typing import Any
+
+from nova.compute import manager as nova_manager
+from nova.compute import task_states
+import nova.conf
+from nova import objects
+from oslo_log import log as logging
+
+from nova_throttle.admission import request as request_lib
+from nova_throttle.compute import assembly as assembly_lib
+from nova_throttle.compute import compat
+from nova_throttle.compute import present
+from nova_throttle.compute.source import arrival
+from nova_throttle.compute.source import credentials
+from nova_throttle.compute.source import entries
+from nova_throttle.compute.source import event
+from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import stored
+from nova_throttle.compute.source import undo_preparation
+from nova_throttle import exception
+from nova_throttle import lifecycle
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+State = lifecycle.State
+
+
+class Resumption:
+    """Goes on with the migrations that are in the journal.
+
+    :param parts: the parts of this host.
+    """
+
+    def __init__(self, parts: assembly_lib.Assembly) -> None:
+        self._parts = parts
+        self._manager = parts.manager
+
+    def resume(self, entry: Any) -> None:
+        """Go on with one.
+
+        :raises Exception: if that is not possible now.
+        """
+        migration = self._migration(entry)
+        if migration.state is State.QUEUED:
+            self._restore(entry, migration)
+            return
+        _make_usable(migration)
+        if entry.prepared:
+            migration.source_bdms = entries.source_bdms_of(
+                self._manager, migration.context, entry
+            )
+        if entry.status:
+            # A failure is the cleanup's to try again, from now on.
+            self._parts.cleanup.attempt(migration, entry.status)
+            return
+        self._resume_in_hand(entry, migration)
+
+    def _migration(self, entry: Any) -> migration_lib.LiveMigration:
+        """Make a migration of an entry, whatever has become of its server."""
+        context = entries.context_of(entry)
+        migration = self._parts.make_migration(
+            context,
+            entry.dest,
+            stored.instance(context, entry.instance_uuid),
+            entry.block_migration,
+            stored.migration(context, self._manager.host, entry),
+            None,
+            priority=entry.priority,
+            state=State(entry.state),
+        )
+        migration.accepted_at = entry.accepted_at
+        migration.carried_over = True
+        migration.problem = entry.reason
+        entries.restore(entry, migration)
+        event.resume(self._manager.host, migration)
+        return migration
+
+    def _restore(
+        self, entry: Any, migration: migration_lib.LiveMigration
+    ) -> None:
+        """Put what was queued back into the queue, or take it out."""
+        newer = self._parts.migrations.of_instance(entry.instance_uuid)
+        error: Exception
+        if CONF.nova_throttle.on_restart == 'cancel':
+            error = exception.CancelledByRestart()
+            self._parts.completion.take_out(migration, 'cancelled', error)
+        elif newer is not None:
+            error = exception.Superseded(
+                instance_uuid=entry.instance_uuid, migration_uuid=newer.uuid
+            )
+            self._parts.completion.take_out(migration, 'cancelled', error)
+        elif migration.record.status in compat.FINAL_STATUSES:
+            error = exception.MigrationNotQueued(
+                migration_uuid=migration.uuid, status=migration.record.status
+            )
+            self._parts.completion.take_out(migration, 'error', error)
+        else:
+            self._queue_again(entry, migration)
+
+    def _queue_again(
+        self, entry: Any, migration: migration_lib.LiveMigration
+    ) -> None:
+        LOG.info(
+            'Live migration %s goes on from the queue after a restart',
+            migration.uuid,
+            instance=migration.instance,
+        )
+        entries.restore_pci_requests(entry, migration)
+        self._parts.intake.retake(migration)
+
+    def _resume_in_hand(
+        self, entry: Any, migration: migration_lib.LiveMigration
+    ) -> None:
+        standing = self._parts.succession.standing(migration)
+        in_driver = migration.state in (State.TRANSFERRING, State.ARRIVED)
+        if in_driver and standing.has_arrived(migration.dest):
+            self._finish_on_destination(migration, standing)
+        elif migration.state is State.ARRIVED:
+            self._finish_if_ours(migration, standing)
+        elif not standing.is_ours:
+            self._end(migration, 'error', standing.reason)
+        elif migration.state is State.TRANSFERRING:
+            self._resume_transferring(migration)
+        else:
+            self._resume_preparing(entry, migration)
+
+    def _resume_preparing(
+        self, entry: Any, migration: migration_lib.LiveMigration
+    ) -> None:
+        """Undo what was prepared; then back to the queue, or out of it."""
+        if CONF.nova_throttle.on_restart == 'cancel':
+            self._end(migration, 'cancelled', exception.CancelledByRestart())
+        elif self._is_stale(migration) or not self._undo_preparation(
+            migration
+        ):
+            self._end(
+                migration, 'error', exception.Interrupted(was='prepared')
+            )
+        else:
+            migration.become(State.QUEUED)
+            self._queue_again(entry, migration)
+
+    def _is_stale(self, migration: migration_lib.LiveMigration) -> bool:
+        instance = migration.instance
+        return (
+            'host' not in instance
+            or instance.host != self._manager.host
+            or instance.task_state != task_states.MIGRATING
+            or migration.record.status in compat.FINAL_STATUSES
+        )
+
+    def _undo_preparation(
+        self, migration: migration_lib.LiveMigration
+    ) -> bool:
+        if not migration.may_be_prepared:
+            return True
+        if undo_preparation.undo(self._manager, migration):
+            migration.undone()
+            return True
+        return False
+
+    def _resume_transferring(
+        self, migration: migration_lib.LiveMigration
+    ) -> None:
+        """Look at the hypervisor first: it goes on without nova-compute."""
+        end = getattr(self._manager.driver, 'end_live_migration', None)
+        if end is None:
+            self._leave_to_nova(migration)
+            return
+        end(migration.instance)
+        verdict = arrival.find(
+            self._manager,
+            migration.context,
+            migration.instance,
+            migration.dest,
+        )
+        if verdict is arrival.Verdict.ARRIVED:
+            self._parts.ending.note_arrival(migration)
+            self._finish_here(migration)
+        else:
+            self._end(migration, 'error', exception.Interrupted(was='ran'))
+
+    def _leave_to_nova(self, migration: migration_lib.LiveMigration) -> None:
+        """Do what Nova does at its start: it can't ask this driver either."""
+        nova_manager.ComputeManager._reset_live_migration(
+            self._manager, migration.context, migration.instance
+        )
+        migration.error = exception.Interrupted(was='ran')
+        event.finish(migration)
+        migration.become(State.OVER)
+        self._parts.journal.remove(migration.uuid)
+        self._parts.throttle.finish(migration.uuid)
+
+    def _finish_if_ours(
+        self,
+        migration: migration_lib.LiveMigration,
+        standing: present.Standing,
+    ) -> None:
+        """Finish what arrived; for a server that is gone, give back only."""
+        if standing.is_ours:
+            self._finish_here(migration)
+        else:
+            self._close(migration)
+
+    def _finish_here(self, migration: migration_lib.LiveMigration) -> None:
+        """Finish what arrived, and has its server here in the database."""
+        # It keeps no slot while that is tried.
+        self._parts.throttle.finish(migration.uuid)
+        self._parts.ending.finish_again(migration)
+        self._close(migration)
+
+    def _finish_on_destination(
+        self,
+        migration: migration_lib.LiveMigration,
+        standing: present.Standing,
+    ) -> None:
+        """Finish what arrived, and has its server there in the database."""
+        self._parts.throttle.finish(migration.uuid)
+        if migration.state is not State.ARRIVED:
+            self._parts.ending.note_arrival(migration)
+        if standing.rests_on(migration.dest):
+            self._parts.ending.finish_again(migration)
+        self._close(migration)
+
+    def _close(self, migration: migration_lib.LiveMigration) -> None:
+        # With what Nova would have given back, had it seen the end.
+        self._parts.cleanup.begin(
+            migration,
+            'completed',
+            exception.ArrivedUnseen(host=migration.dest),
+        )
+        event.finish(migration)
+
+    def _end(
+        self,
+        migration: migration_lib.LiveMigration,
+        status: str,
+        error: Exception,
+    ) -> None:
+        self._parts.completion.take_out(migration, status, error)
+        self._parts.throttle.finish(migration.uuid)
+
+
+def _make_usable(migration: migration_lib.LiveMigration) -> None:
+    """Give the context of a migration what Nova's methods need of it."""
+    context = migration.context
+    if not objects.InstanceAction.get_by_request_id(
+        context, migration.instance.uuid, context.request_id
+    ):
+        # Its action was purged. For a request of nobody's Nova takes the
+        # newest action of the server; for somebody's it raises.
+        context.user_id = context.project_id = None
+    credentials.lend(context)
+
+
+def request_of(entry: Any) -> request_lib.Request:
+    """Make what the core knows of a migration that is in the journal."""
+    return assembly_lib.make_request(
+        entry.migration_uuid,
+        entry.migration_id,
+        entry.instance_uuid,
+        entry.dest,
+        entry.priority,
+    )

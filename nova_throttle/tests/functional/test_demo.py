@@ -22,7 +22,7 @@ import sys
 import fixtures
 import testtools
 
-from nova_throttle.cmd.stage import command
+from nova_throttle.demo import command
 
 # Seconds until the program must have ended.
 PATIENCE = 240
@@ -38,7 +38,7 @@ class DemoTestCase(testtools.TestCase):
     def start(self, *options):
         """Start the program; its temporary files are in our directory."""
         process = subprocess.Popen(
-            [sys.executable, '-m', 'nova_throttle.cmd.demo', *options],
+            [sys.executable, '-m', 'nova_throttle.demo', *options],
             env={**os.environ, 'TMPDIR': str(self.scratch)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -32,7 +32,7 @@ from rich import table
 from rich import text
 
 from nova_throttle.admission import snapshot as snapshot_lib
-from nova_throttle.cmd.stage import report
+from nova_throttle.demo import report
 
 STYLES = {
     'asked': 'dim',

@@ -18,8 +18,8 @@ from rich import console
 import testtools
 
 from nova_throttle.admission import snapshot
-from nova_throttle.cmd.stage import report
-from nova_throttle.cmd.stage import table
+from nova_throttle.demo import report
+from nova_throttle.demo import table
 
 
 FULL = snapshot.WaitReason.GATE_FULL

@@ -25,9 +25,9 @@ import sys
 from typing import NoReturn
 from typing import Protocol
 
-from nova_throttle.cmd.stage import child as child_lib
-from nova_throttle.cmd.stage import lines
-from nova_throttle.cmd.stage import report
+from nova_throttle.demo import child as child_lib
+from nova_throttle.demo import lines
+from nova_throttle.demo import report
 
 PROG = 'nova-throttle-demo'
 
@@ -234,7 +234,7 @@ def _screen(verbose: bool) -> Screen:
     if plain or not sys.stdout.isatty():
         return lines.Lines(sys.stdout)
     # Local: half a second that a pipe need not wait for.
-    from nova_throttle.cmd.stage import table
+    from nova_throttle.demo import table
 
     return table.Table()
 

@@ -21,7 +21,7 @@ import threading
 import time
 from typing import Any
 
-from nova_throttle.cmd.stage import tally
+from nova_throttle.demo import tally
 
 
 class Guests:

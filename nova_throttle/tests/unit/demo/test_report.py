@@ -16,7 +16,7 @@ import dataclasses
 
 import testtools
 
-from nova_throttle.cmd.stage import report
+from nova_throttle.demo import report
 
 OPTIONS = report.Options(
     servers=3, sources=1, destinations=1, limit=2, incoming=1, seconds=1.0

@@ -19,7 +19,7 @@ import time
 from typing import TextIO
 
 from nova_throttle.admission import snapshot as snapshot_lib
-from nova_throttle.cmd.stage import report
+from nova_throttle.demo import report
 
 # Seconds between two lines about the gates.
 GATES_TICK = 1.0

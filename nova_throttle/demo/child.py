@@ -29,8 +29,8 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from nova_throttle.cmd.stage import report
-from nova_throttle.cmd.stage import signals
+from nova_throttle.demo import report
+from nova_throttle.demo import signals
 
 PREFIX = 'nova-throttle-demo-'
 # Seconds that the process may take to end after its last word.
@@ -147,7 +147,7 @@ def _perform(options: report.Options, tell: Any) -> None:
         if hasattr(monkey_patch, 'patch'):
             monkey_patch.patch()
         # Local: nothing of Nova may be imported before.
-        from nova_throttle.cmd.stage import play
+        from nova_throttle.demo import play
 
         play.perform(options, tell)
     except ImportError as error:

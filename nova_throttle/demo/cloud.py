@@ -36,9 +36,9 @@ from nova.objects import migration as migration_obj
 from nova.tests.functional.libvirt import base as libvirt_base
 
 from nova_throttle.admission import snapshot as snapshot_lib
-from nova_throttle.cmd.stage import guests
-from nova_throttle.cmd.stage import records
-from nova_throttle.cmd.stage import report
+from nova_throttle.demo import guests
+from nova_throttle.demo import records
+from nova_throttle.demo import report
 from nova_throttle import fixture
 
 # Before a fixture replaces it.

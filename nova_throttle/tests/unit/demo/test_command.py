@@ -20,8 +20,8 @@ from unittest import mock
 import fixtures
 import testtools
 
-from nova_throttle.cmd.stage import child
-from nova_throttle.cmd.stage import command
+from nova_throttle.demo import child
+from nova_throttle.demo import command
 
 
 class CommandTestCase(testtools.TestCase):

@@ -17,8 +17,8 @@ import io
 import testtools
 
 from nova_throttle.admission import snapshot
-from nova_throttle.cmd.stage import lines
-from nova_throttle.cmd.stage import report
+from nova_throttle.demo import lines
+from nova_throttle.demo import report
 
 FULL = snapshot.Wait(
     snapshot.WaitReason.GATE_FULL, 'destination', 2, ('m1', 'm2'), 'b', 3

@@ -23,9 +23,9 @@ import dataclasses
 import time
 
 from nova_throttle.admission import snapshot as snapshot_lib
-from nova_throttle.cmd.stage import cloud as cloud_lib
-from nova_throttle.cmd.stage import records
-from nova_throttle.cmd.stage import report
+from nova_throttle.demo import cloud as cloud_lib
+from nova_throttle.demo import records
+from nova_throttle.demo import report
 
 # Seconds between two pictures when nothing changes.
 TICK = 0.1

@@ -20,7 +20,7 @@ import os
 import signal
 import sys
 
-from nova_throttle.cmd.stage import signals
+from nova_throttle.demo import signals
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
     try:
         signals.catch()
         # Local: whoever changes his mind need not wait for imports.
-        from nova_throttle.cmd.stage import command
+        from nova_throttle.demo import command
 
         return command.run()
     except signals.Interrupted as interrupted:

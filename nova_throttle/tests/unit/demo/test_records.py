@@ -16,7 +16,7 @@ import types
 
 import testtools
 
-from nova_throttle.cmd.stage import records
+from nova_throttle.demo import records
 
 
 class RecordsTestCase(testtools.TestCase):

@@ -22,8 +22,8 @@ import threading
 import time
 from typing import Any
 
-from nova_throttle.cmd.stage import report
-from nova_throttle.cmd.stage import tally
+from nova_throttle.demo import report
+from nova_throttle.demo import tally
 
 IN_PROGRESS = ('preparing', 'running')
 

@@ -39,6 +39,7 @@ from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.demo import guests
 from nova_throttle.demo import records
 from nova_throttle.demo import report
+from nova_throttle.demo import sqlite
 from nova_throttle import fixture
 
 # Before a fixture replaces it.
@@ -90,7 +91,7 @@ class Cloud(libvirt_base.ServersTestBase):
         self._tell(
             report.Step('Starting the API, conductor, scheduler and placement')
         )
-        self.useFixture(fixture.PatientSqlite())
+        self.useFixture(sqlite.PatientSqlite())
         super().setUp()
         self.useFixture(
             fixture.ThrottleFixture(

@@ -1,48 +1,70 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
-
+# SPDX-License-Identifier: Apache-2.0
 
 """The program ``nova-throttle-demo``: watch a drain in an embedded Nova.
 
-However it ends, nothing of it is left, and a signal ends it at any moment.
+Success is that no host ever sent or received more than its limit, and every
+server is where it was to go.
 """
 
 import os
-import signal
 import sys
+import traceback
+from typing import NoReturn
+from typing import TextIO
 
-from nova_throttle.demo import signals
+from nova_throttle.demo import lines
+from nova_throttle.demo import options
+from nova_throttle.demo import report
+from nova_throttle.demo import workspace
 
 
-def main() -> int:
-    """Run the demo.
+def main() -> NoReturn:
+    """Run the demo and leave with an exit status.
 
-    :returns: the exit status: 0, 1 if it failed, 2 if it was misused, and
-        128 more than the signal that ended it.
+    It is 0, 1 if the demo failed, 2 if it was misused, and 128 more than the
+    signal that ended it.
     """
+    wanted = options.parse()
+    place = workspace.Workspace()
     try:
-        signals.catch()
-        # Local: whoever changes his mind need not wait for imports.
-        from nova_throttle.demo import command
+        end = _drain(wanted, place.out)
+    except Exception as error:
+        traceback.print_exc()
+        place.fail(str(error))
+    place.out.write(f'\n{end}')
+    place.out.flush()
+    if end.problem:
+        place.fail(end.problem)
+    place.leave()
 
-        return command.run()
-    except signals.Interrupted as interrupted:
-        sys.stderr.write(f'nova-throttle-demo: {interrupted}\n')
-        return 128 + interrupted.number
-    except BrokenPipeError:
-        # Whoever read us has gone; Python must not try once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + signal.SIGPIPE
+
+def _drain(wanted: options.Options, out: TextIO) -> report.Report:
+    # Nova chooses its threading mode when it is first imported.
+    native = wanted.mode == 'native'
+    os.environ['OS_NOVA_DISABLE_EVENTLET_PATCHING'] = str(int(native))
+    # Nova looks for configuration files in there.
+    sys.argv = sys.argv[:1]
+    from nova import monkey_patch
+
+    # Before 32 the import itself does it.
+    if hasattr(monkey_patch, 'patch'):
+        monkey_patch.patch()
+    with _screen(out) as screen:
+        screen.say('Importing Nova')
+        # Local: nothing of Nova may be imported before.
+        from nova_throttle.demo import drain
+
+        return drain.run(wanted, screen)
+
+
+def _screen(out: TextIO) -> lines.Lines:
+    if not out.isatty() or os.environ.get('TERM') in (None, 'dumb'):
+        return lines.Lines(out)
+    # Local: half a second that a pipe need not wait for.
+    from nova_throttle.demo import table
+
+    return table.Table(out)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """A whole Nova in this process, on the fixtures of Nova's own tests.
 
@@ -17,17 +7,11 @@ and nova-throttle is on. The message bus is in memory, the databases are
 SQLite's; libvirt and the other OpenStack services are stand-ins.
 """
 
-from collections.abc import Callable
-import functools
-import itertools
 import logging
-import operator
 import pathlib
 import sys
 import threading
-import time
 from typing import Any
-import unittest
 
 import fixtures
 from nova import context as nova_context
@@ -36,34 +20,24 @@ from nova.objects import migration as migration_obj
 from nova.tests.functional.libvirt import base as libvirt_base
 
 from nova_throttle.admission import snapshot as snapshot_lib
-from nova_throttle.demo import guests
+from nova_throttle.demo import lines
+from nova_throttle.demo import options as options_lib
 from nova_throttle.demo import records
-from nova_throttle.demo import report
 from nova_throttle.demo import sqlite
 from nova_throttle import fixture
 
 # Before a fixture replaces it.
 TARGET_CELL = nova_context.target_cell
 
-# Nova's test hosts are small; we don't want to run out of anything.
-RATIO = 1000.0
-
-# Seconds until a server that is not ACTIVE is a failure, and between looks.
-BOOT_PATIENCE = 300.0
-BOOT_TICK = 0.2
-
-
-class CloudError(Exception):
-    """Why the embedded Nova does not work, in one line."""
+# How often a server is looked at, twice a second, until it is ACTIVE.
+BOOT_TRIES = 600
 
 
 class Cloud(libvirt_base.ServersTestBase):
-    """The embedded Nova: a test case of Nova's, with a play as its test.
+    """The embedded Nova: a test case of Nova's; its test is what is shown.
 
     :param options: what the demo was asked to do.
-    :param play: called with the cloud when it is up; it is taken down when
-        that returns.
-    :param tell: is told of each step.
+    :param screen: shows what goes on.
     """
 
     microversion = '2.74'
@@ -72,25 +46,20 @@ class Cloud(libvirt_base.ServersTestBase):
     CAST_AS_CALL = False
 
     def __init__(
-        self,
-        options: report.Options,
-        play: Callable[['Cloud'], None],
-        tell: Callable[[report.Message], None],
+        self, options: options_lib.Options, screen: lines.Lines
     ) -> None:
         super().__init__('runTest')
         # Nova's test case deletes public attributes when it is over.
         self._options = options
-        self._play = play
-        self._tell = tell
-        self._sources = _names('source', options.sources)
-        self._destinations = _names('dest', options.destinations)
+        self._screen = screen
+        self._sources = [f'source-{n + 1}' for n in range(options.sources)]
 
     def setUp(self) -> None:
         """Start everything."""
+        self.records = records.Records()
+        self.in_libvirt = records.InProgress()
         self._configure()
-        self._tell(
-            report.Step('Starting the API, conductor, scheduler and placement')
-        )
+        self._screen.say('Starting API, conductor, scheduler and placement')
         self.useFixture(sqlite.PatientSqlite())
         super().setUp()
         self.useFixture(
@@ -98,20 +67,21 @@ class Cloud(libvirt_base.ServersTestBase):
                 max_incoming_live_migrations=self._options.incoming
             )
         )
-        self.records = records.Records()
-        self.guests = guests.Guests(self._connection, self._options.seconds)
-        self._watch()
+        self.stub_out(
+            'nova.objects.migration.Migration.save',
+            self.records.watching(migration_obj.Migration.save),
+        )
+        self.stub_out(
+            'nova.tests.fixtures.libvirt.Domain.migrateToURI3',
+            lambda *args, **kwargs: self._migrate(*args, **kwargs),
+        )
         self._start_computes()
-
-    def runTest(self) -> None:
-        """Play."""
-        self._play(self)
-        self._tell(report.Step('Stopping Nova'))
 
     def _configure(self) -> None:
         self.flags(max_concurrent_live_migrations=self._options.limit)
+        # Nova's test hosts are small; we don't want to run out of anything.
         for name in ('cpu', 'ram', 'disk'):
-            self.flags(**{f'initial_{name}_allocation_ratio': RATIO})
+            self.flags(**{f'initial_{name}_allocation_ratio': 1000.0})
         self.flags(instances=-1, cores=-1, ram=-1, group='quota')
         # Equally good hosts: let the scheduler take any of them.
         self.flags(
@@ -137,10 +107,8 @@ class Cloud(libvirt_base.ServersTestBase):
     def _find_databases_without_locks(self) -> None:
         """Find the database of a cell as Nova does, not as its fixture.
 
-        The fixture points the whole process to one cell at a time, under a
-        lock, and on native threads that lock and the one of the database
-        sometimes wait for each other. Here it is simple: what is not for a
-        certain cell is for the only one.
+        The fixture points the whole process to one cell at a time. Its lock
+        and that of the database sometimes wait for each other.
         """
         only_cell = db_api.create_context_manager(
             self.cell_mappings['cell1'].database_connection
@@ -154,103 +122,49 @@ class Cloud(libvirt_base.ServersTestBase):
             'nova.db.main.api.get_context_manager', get_context_manager
         )
 
-    def _watch(self) -> None:
-        migration = migration_obj.Migration
-        self.useFixture(
-            fixtures.MonkeyPatch(
-                'nova.objects.migration.Migration.save',
-                self.records.watching(migration.save),
-            )
-        )
-        self.useFixture(
-            fixtures.MonkeyPatch(
-                'nova.tests.fixtures.libvirt.Domain.migrateToURI3',
-                lambda domain, *args, **kwargs: self.guests.migrate(
-                    domain, *args, **kwargs
-                ),
-            )
-        )
-
     def _start_computes(self) -> None:
-        hosts = (*self._sources, *self._destinations)
-        text = f'Starting nova-compute on {len(hosts)} hosts'
-        for count, host in enumerate(hosts):
-            self._tell(report.Step(text, count, len(hosts)))
+        count = self._options.destinations
+        hosts = (*self._sources, *(f'dest-{n + 1}' for n in range(count)))
+        self._screen.say(f'Starting nova-compute on {len(hosts)} hosts')
+        for host in hosts:
             self.start_compute(hostname=host)
-        self.handler_seconds: list[float] = []
-        for host in self._sources:
-            self._time_handler(self.computes[host].manager)
 
-    def _time_handler(self, manager: Any) -> None:
-        """Measure how long the RPC handler keeps its worker."""
-        handler = manager.live_migration
-        seconds = self.handler_seconds
+    def _migrate(
+        self, guest: Any, uri: str, params: dict[str, Any], flags: int = 0
+    ) -> None:
+        """Stand in for libvirt's migration call: a guest takes so long."""
+        uuid = guest.UUIDString()
+        # Behind the scheme of the URI is the destination's name.
+        host = uri.partition('://')[2].partition('/')[0]
+        self.in_libvirt.enter(uuid, guest._connection.getHostname(), host)
+        threading.Event().wait(self._options.seconds)
+        there = self.computes[host].driver._host.get_connection()
+        there.createXML(params['destination_xml'], 0)
+        self.in_libvirt.leave(uuid)
+        guest.complete_job()
 
-        @functools.wraps(handler)
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                return handler(*args, **kwargs)
-            finally:
-                seconds.append(time.perf_counter() - began)
+    # What a drain asks for
 
-        manager.live_migration = timed
-
-    def _connection(self, host: str) -> Any:
-        return self.computes[host].driver._host.get_connection()
-
-    # What a play asks for
-
-    def boot(self, count: int) -> dict[str, tuple[str, str]]:
-        """Boot servers on the sources in turn, all at once.
-
-        :returns: the name and the source of each, by its UUID.
-        :raises CloudError: if one does not become ACTIVE.
-        """
-        width = len(str(count))
-        self._tell(report.Step(self._booting(count), 0, count))
-        hosts = itertools.cycle(self._sources)
-        for number, host in zip(range(1, count + 1), hosts, strict=False):
-            self._ask_to_boot(host, f'server-{number:0{width}}')
-        self._wait_active(count)
-        return {
-            server['id']: (server['name'], server['OS-EXT-SRV-ATTR:host'])
-            for server in sorted(
-                self.api.get_servers(), key=operator.itemgetter('name')
+    def boot(self) -> None:
+        """Boot servers on the sources in turn, all at once."""
+        count = self._options.servers
+        self._screen.say(f'Booting {count} servers')
+        for number in range(count):
+            name = f'server-{number + 1:0{len(str(count))}}'
+            host = self._sources[number % len(self._sources)]
+            body = self._build_server(name=name, host=host, networks='none')
+            uuid = self.api.post_server({'server': body})['id']
+            self.records.add(records.Server(uuid, name, host))
+        for server in self.records.servers:
+            self._wait_for_server_parameter(
+                {'id': server.uuid}, {'status': 'ACTIVE'}, BOOT_TRIES
             )
-        }
-
-    def _ask_to_boot(self, host: str, name: str) -> None:
-        body = self._build_server(name=name, host=host, networks='none')
-        self.api.post_server({'server': body})
-
-    def _wait_active(self, count: int) -> None:
-        deadline = time.monotonic() + BOOT_PATIENCE
-        tick = threading.Event()
-        while time.monotonic() < deadline:
-            states = [server['status'] for server in self.api.get_servers()]
-            if 'ERROR' in states:
-                raise CloudError('a server did not boot')
-            active = states.count('ACTIVE')
-            self._tell(report.Step(self._booting(count), active, count))
-            if active == count:
-                return
-            tick.wait(BOOT_TICK)
-        raise CloudError(f'no {count} servers in {BOOT_PATIENCE:.0f} s')
-
-    def _booting(self, count: int) -> str:
-        return f'Booting {count} servers on {", ".join(self._sources)}'
 
     def close_sources(self) -> None:
         """Have nothing scheduled to the sources: they are to be drained."""
-        for host in self._sources:
-            (service,) = self.api.get_services(
-                host=host, binary='nova-compute'
-            )
-            self.api.put_service(
-                service['id'],
-                {'status': 'disabled', 'disabled_reason': 'maintenance'},
-            )
+        for service in self.api.get_services(binary='nova-compute'):
+            if service['host'] in self._sources:
+                self.api.put_service(service['id'], {'status': 'disabled'})
 
     def ask_to_migrate(self, uuid: str) -> None:
         """Ask for a live migration to where the scheduler likes it."""
@@ -260,36 +174,6 @@ class Cloud(libvirt_base.ServersTestBase):
     def snapshots(self) -> dict[str, snapshot_lib.Snapshot]:
         """Return what each host's throttle says of itself."""
         return {
-            host: self.computes[host].manager.throttle.snapshot()
-            for host in (*self._sources, *self._destinations)
+            host: compute.manager.throttle.snapshot()
+            for host, compute in self.computes.items()
         }
-
-    def hosts_of_active(self) -> dict[str, str]:
-        """Return the host of each server that is ACTIVE and at rest."""
-        return {
-            server['id']: server['OS-EXT-SRV-ATTR:host']
-            for server in self.api.get_servers()
-            if server['status'] == 'ACTIVE'
-            and server['OS-EXT-STS:task_state'] is None
-        }
-
-
-def _names(kind: str, count: int) -> tuple[str, ...]:
-    return tuple(f'{kind}-{number}' for number in range(1, count + 1))
-
-
-def run(
-    options: report.Options,
-    play: Callable[[Cloud], None],
-    tell: Callable[[report.Message], None],
-) -> None:
-    """Run a play in an embedded Nova.
-
-    :raises CloudError: if something went wrong; the log has it all.
-    """
-    result = unittest.TestResult()
-    Cloud(options, play, tell).run(result)
-    problems = [text for _, text in (*result.errors, *result.failures)]
-    if problems:
-        print(*problems, sep='\n', file=sys.__stderr__, flush=True)
-        raise CloudError(problems[0].strip().splitlines()[-1])

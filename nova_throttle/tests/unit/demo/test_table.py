@@ -13,11 +13,13 @@
 """Who is shown in the table, and how."""
 
 import io
+import time
 
 from rich import console
 import testtools
 
 from nova_throttle.admission import snapshot
+from nova_throttle.demo import records
 from nova_throttle.demo import report
 from nova_throttle.demo import table
 
@@ -31,73 +33,81 @@ WAITS = (
 
 def servers(*statuses):
     return tuple(
-        report.Server(f'server-{number}', 'a', 'b', status, position=number)
+        records.Server(
+            *(f'uuid-{number}', f'server-{number}', 'a', 'b', status),
+            position=number,
+        )
         for number, status in enumerate(statuses, 1)
     )
 
 
-class FittingTestCase(testtools.TestCase):
-    def test_all_in_their_order(self):
-        some = servers('completed', 'running', 'queued')
-        self.assertEqual(some, table.fitting(some, 3))
-
-    def test_the_running_and_the_next_in_the_queue_come_first(self):
-        some = servers('completed', 'queued', 'queued', 'running')
-        self.assertEqual((some[1], some[3]), table.fitting(some, 2))
-
-
 class DrawTestCase(testtools.TestCase):
-    def draw(self, picture, height=30, width=90):
+    def draw(self, *servers, gates=None, width=120):
         screen = console.Console(file=io.StringIO(), width=width)
-        screen.print(table.draw(picture, height))
-        return screen.file.getvalue()
+        screen.print(table.draw(report.Picture(gates or {}, servers)))
+        return [
+            ' '.join(line.split())
+            for line in screen.file.getvalue().splitlines()
+        ]
+
+    def test_who_matters_most_comes_first(self):
+        drawn = self.draw(
+            *servers('completed', 'asked', 'queued', 'queued', 'running')
+        )
+        names = [line.split()[0] for line in drawn if 'server-' in line]
+        self.assertEqual(
+            ['server-5', 'server-3', 'server-4', 'server-2', 'server-1'],
+            names,
+        )
+
+    def test_each_status_is_counted(self):
+        drawn = self.draw(*servers(*['running'] * 2, *['queued'] * 20))
+        self.assertIn('2 running 20 queued', drawn)
 
     def test_what_one_waits_for(self):
-        waiting = report.Server(
-            *('server-1', 'a', 'b', 'queued'),
+        waiting = records.Server(
+            *('uuid', 'server-1', 'a', 'b', 'queued'),
             position=4,
             waits_for=WAITS,
         )
-        drawn = self.draw(report.Picture((), (waiting,)))
-        self.assertIn('4. b full, position 3; a full', drawn)
-
-    def test_another_reason(self):
-        wait = snapshot.Wait(
-            snapshot.WaitReason.SILENT, 'destination', host='b'
+        (line,) = [each for each in self.draw(waiting) if 'server-1' in each]
+        self.assertIn(
+            '4. gate full: destination b (2 of 2 in progress, position 3)',
+            line,
         )
-        waiting = report.Server(
-            *('server-1', 'a', 'b', 'queued'), position=1, waits_for=(wait,)
-        )
-        drawn = self.draw(report.Picture((), (waiting,)))
-        self.assertIn('1. b: destination does not answer', drawn)
 
     def test_gates(self):
-        gates = (
-            report.Gate('a', 'source', 2, 1),
-            report.Gate('a', 'destination', 0, 0),
-            report.Gate('b', 'source', 2, 0),
-            report.Gate('b', 'destination', 3, 1, offered=2, waiting=4),
+        drawn = self.draw(
+            gates={
+                'a': {'source': '1 of 2'},
+                'b': {'destination': '1 of 3 (2 offered)'},
+            }
         )
-        drawn = self.draw(report.Picture(gates, servers('running')))
-        lines = [' '.join(line.split()) for line in drawn.splitlines()]
-        self.assertIn('Gates Source Destination', lines)
-        self.assertIn('a 1 of 2 0 of unlimited', lines)
-        self.assertIn('b 0 of 2 1 of 3 (2 offered, 4 waiting)', lines)
+        self.assertIn('Gates Source Destination', drawn)
+        self.assertIn('a 1 of 2', drawn)
+        self.assertIn('b 1 of 3 (2 offered)', drawn)
 
     def test_only_the_waits_give_way_to_a_narrow_terminal(self):
-        waiting = report.Server(
-            *('server-1', 'compute-1', 'compute-2', 'queued'),
+        now = time.monotonic()
+        waiting = records.Server(
+            *('uuid', 'server-1', 'compute-1', 'compute-2', 'queued'),
+            at={'queued': now - 20, 'preparing': now - 7.7, 'failed': now},
             position=4,
             waits_for=WAITS,
-            waited=12.3,
-            took=4.5,
         )
-        drawn = self.draw(report.Picture((), (waiting,)), width=80)
-        for whole in ('server-1', 'compute-1', 'compute-2', '12.3 s', '4.5 s'):
+        drawn = '\n'.join(self.draw(waiting, width=80))
+        for whole in ('server-1', 'compute-1', 'compute-2', '12.3 s', '7.7 s'):
             self.assertIn(whole, drawn)
 
-    def test_those_that_do_not_fit_are_counted(self):
-        some = servers(*['running'] * 2, *['queued'] * 20)
-        drawn = self.draw(report.Picture((), some), height=10)
-        self.assertIn('19 more queued', drawn)
-        self.assertIn('20 queued', drawn)
+
+class TableTestCase(testtools.TestCase):
+    def test_what_is_told_stays(self):
+        stream = io.StringIO()
+        with table.Table(stream) as screen:
+            print('what Nova writes')
+            screen.say('Booting [2]')
+            screen.picture(report.Picture({}, servers('queued')))
+            screen.picture(report.Picture({}, servers('completed')))
+        self.assertIn('Booting [2]', stream.getvalue())
+        self.assertIn('1 completed', stream.getvalue())
+        self.assertNotIn('Nova', stream.getvalue())

@@ -34,6 +34,7 @@ from nova import objects
 from nova.tests.functional.libvirt import base as libvirt_base
 from oslo_utils import uuidutils
 
+from nova_throttle.demo import sqlite
 from nova_throttle import fixture
 
 # Seconds until a state that does not come ends the measurement.
@@ -75,7 +76,7 @@ class Cloud(libvirt_base.ServersTestBase):
         self._measure = measure
 
     def setUp(self) -> None:
-        self.useFixture(fixture.PatientSqlite())
+        self.useFixture(sqlite.PatientSqlite())
         super().setUp()
         self.flags(max_concurrent_live_migrations=1)
         # Looked at before a request that waited starts. It is plain on both

@@ -26,6 +26,7 @@ from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.tests.functional import integrated_helpers
 from nova.tests.functional.libvirt import base as libvirt_base
 
+from nova_throttle.demo import sqlite
 from nova_throttle import fixture
 
 # Seconds until a state that does not come fails the test. A program takes
@@ -182,7 +183,7 @@ class ThrottleTestCase(
     hosts = ('src', 'dest')
 
     def setUp(self):
-        self.useFixture(fixture.PatientSqlite())
+        self.useFixture(sqlite.PatientSqlite())
         super().setUp()
         self.flags(max_concurrent_live_migrations=self.limit)
         for resource in ('instances', 'cores', 'ram'):

@@ -22,7 +22,7 @@ import sys
 import fixtures
 import testtools
 
-from nova_throttle.cmd.stage import command
+from nova_throttle.demo import options
 
 # Seconds until the program must have ended.
 PATIENCE = 240
@@ -38,7 +38,7 @@ class DemoTestCase(testtools.TestCase):
     def start(self, *options):
         """Start the program; its temporary files are in our directory."""
         process = subprocess.Popen(
-            [sys.executable, '-m', 'nova_throttle.cmd.demo', *options],
+            [sys.executable, '-m', 'nova_throttle.demo', *options],
             env={**os.environ, 'TMPDIR': str(self.scratch)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -94,7 +94,7 @@ class DemoTestCase(testtools.TestCase):
         self.assertEqual((0, ''), (process.returncode, err), out)
 
     def test_native_threads_where_nova_has_none(self):
-        if importlib.util.find_spec(command.NATIVE):
+        if importlib.util.find_spec(options.NATIVE):
             self.skipTest("this Nova's test services have them")
         process = self.start('--mode', 'native')
         out, err = process.communicate(timeout=PATIENCE)
@@ -127,4 +127,4 @@ class DemoTestCase(testtools.TestCase):
         self._interrupt('running', signal.SIGINT)
 
     def test_terminated_while_it_starts(self):
-        self._interrupt('Starting the API', signal.SIGTERM)
+        self._interrupt('Starting API', signal.SIGTERM)

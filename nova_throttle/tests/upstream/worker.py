@@ -23,8 +23,8 @@ import sys
 import unittest
 
 # First: it chooses the threading mode.
-from nova_throttle import fixture  # noqa: H306
-from nova_throttle.tests import functional  # noqa: F401
+from nova_throttle.tests import functional  # noqa: F401, H306
+from nova_throttle.demo import sqlite  # noqa: H306
 from nova_throttle.tests.upstream import outcomes
 from nova_throttle.tests.upstream import selection
 from nova_throttle.tests.upstream import standin
@@ -88,7 +88,7 @@ def main() -> None:
             continue
         if mode == 'throttled':
             standin.throttle(test)
-        with fixture.PatientSqlite():
+        with sqlite.PatientSqlite():
             test.run(result)
 
 

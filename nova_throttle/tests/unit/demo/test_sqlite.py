@@ -17,7 +17,7 @@ import fixtures
 import sqlalchemy
 import testtools
 
-from nova_throttle import fixture
+from nova_throttle.demo import sqlite
 
 
 class PatientSqliteTestCase(testtools.TestCase):
@@ -42,13 +42,13 @@ class PatientSqliteTestCase(testtools.TestCase):
 
     def test_busy_is_waited_for(self):
         self.useFixture(
-            fixture.PatientSqlite(pause=lambda: self.other.execute('ROLLBACK'))
+            sqlite.PatientSqlite(pause=lambda: self.other.execute('ROLLBACK'))
         )
         self.other.execute('BEGIN IMMEDIATE')
         self.read_then_write()
 
     def test_an_old_snapshot_is_not(self):
-        self.useFixture(fixture.PatientSqlite(pause=self.fail))
+        self.useFixture(sqlite.PatientSqlite(pause=self.fail))
         run = self.connection.exec_driver_sql
         run('BEGIN')
         run('SELECT value FROM t')
@@ -58,7 +58,7 @@ class PatientSqliteTestCase(testtools.TestCase):
         )
 
     def test_nothing_is_left(self):
-        with fixture.PatientSqlite(pause=self.fail):
+        with sqlite.PatientSqlite(pause=self.fail):
             pass
         self.other.execute('BEGIN IMMEDIATE')
         self.assertRaises(

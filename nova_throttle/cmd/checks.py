@@ -34,7 +34,7 @@ from nova_throttle.compute import seams
 from nova_throttle import conf as throttle_conf
 from nova_throttle import exception
 from nova_throttle.journal import files
-from nova_throttle.journal import look
+from nova_throttle.journal import inspection
 from nova_throttle import misplaced
 from nova_throttle import rpcapi
 
@@ -88,7 +88,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _check_journal(self) -> upgradecheck.Result:
         """Could the journal of this host be read and written?"""
-        found = look.look(CONF.nova_throttle.journal_dir, CONF.host)
+        found = inspection.inspect(CONF.nova_throttle.journal_dir, CONF.host)
         if not found.usable:
             return _result(
                 _FAILURE,
@@ -129,7 +129,7 @@ class Checks(upgradecheck.UpgradeCommands):
     )
 
 
-def _journal_warnings(found: look.Finding) -> Iterator[str]:
+def _journal_warnings(found: inspection.Finding) -> Iterator[str]:
     if found.verdict is files.Verdict.DAMAGED:
         yield (
             f'{found.path} is damaged: nova-compute will set it aside when '

@@ -40,7 +40,7 @@ class Finding:
     verdict: files_lib.Verdict
 
 
-def look(directory: str, host: str) -> Finding:
+def inspect(directory: str, host: str) -> Finding:
     """Look at the journal of a host.
 
     :param directory: where it is.

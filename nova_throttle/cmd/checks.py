@@ -94,12 +94,12 @@ class Checks(upgradecheck.UpgradeCommands):
                 _FAILURE,
                 [f'{found.path} cannot be read and written by this user'],
             )
-        if found.verdict is files.Verdict.NEWER:
+        if found.state in (files.State.OLDER, files.State.NEWER):
             return _result(
                 _FAILURE,
                 [
-                    f'{found.path} is of a newer nova-throttle: its queue '
-                    'would be set aside'
+                    f'{found.path} is {found.state.value} of nova-throttle: '
+                    'its queue would be set aside'
                 ],
             )
         return _result(_WARNING, _journal_warnings(found))
@@ -130,7 +130,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
 
 def _journal_warnings(found: inspection.Finding) -> Iterator[str]:
-    if found.verdict is files.Verdict.DAMAGED:
+    if found.state is files.State.DAMAGED:
         yield (
             f'{found.path} is damaged: nova-compute will set it aside when '
             'it starts'

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Look at a journal from outside, as whoever may have it open goes on.
 
@@ -31,13 +21,13 @@ class Finding:
     :param owner: the user id that the directory belongs to, None if it is
         yet to be made.
     :param usable: whether this process may read and write it, or make it.
-    :param verdict: what is there, as far as that can be told.
+    :param state: what is there, as far as that can be told.
     """
 
     path: str
     owner: int | None
     usable: bool
-    verdict: files_lib.Verdict
+    state: files_lib.State
 
 
 def inspect(directory: str, host: str) -> Finding:
@@ -47,27 +37,19 @@ def inspect(directory: str, host: str) -> Finding:
     :param host: whose it is.
     """
     files = files_lib.Files(directory, host)
-    is_made = os.path.isdir(directory)
-    usable = os.access(
-        directory if is_made else _nearest(directory),
-        os.R_OK | os.W_OK | os.X_OK,
-    )
+    nearest = directory
+    while not os.path.isdir(nearest):
+        nearest = os.path.dirname(os.path.abspath(nearest))
+    usable = os.access(nearest, os.R_OK | os.W_OK | os.X_OK)
     if os.path.lexists(files.path):
         usable = usable and os.access(files.path, os.R_OK | os.W_OK)
     try:
-        verdict = files.judge()
+        state = files.state()
     except OSError:
-        verdict, usable = files_lib.Verdict.DAMAGED, False
+        state, usable = files_lib.State.DAMAGED, False
     return Finding(
         path=files.path,
-        owner=os.stat(directory).st_uid if is_made else None,
+        owner=os.stat(directory).st_uid if nearest == directory else None,
         usable=usable,
-        verdict=verdict,
+        state=state,
     )
-
-
-def _nearest(directory: str) -> str:
-    """Return the first directory above that is there."""
-    while not os.path.isdir(directory):
-        directory = os.path.dirname(os.path.abspath(directory))
-    return directory

@@ -18,7 +18,7 @@ from oslo_log import log as logging
 from nova_throttle import exception
 from nova_throttle.journal import files as files_lib
 from nova_throttle.journal import rows as rows_lib
-from nova_throttle.journal import store as store_lib
+from nova_throttle.journal import store
 from nova_throttle.objects import entry as entry_obj
 
 LOG = logging.getLogger(__name__)
@@ -196,35 +196,35 @@ class Journal:
             can be read of a journal has been.
         """
         refusal = self._files.own()
-        store, state, reason = self._read()
-        with contextlib.closing(store) if store else contextlib.nullcontext():
-            self._rows.merge(store.rows if store else (), not refusal)
-            if refusal:
-                raise refusal
-            if store is None:
-                return self._replace(state, reason)
-            for row in store.write(self._rows):
-                uuid = row.migration_uuid
-                self._note(LOG.error, _ROW_SET_ASIDE, uuid, row.defect())
+        state, reason, found = self._read()
+        self._rows.merge(found, not refusal)
+        if refusal:
+            raise refusal
+        if state is not files_lib.State.OURS:
+            return self._replace(state, reason)
+        for row in store.write(self._files.path, found, self._rows):
+            uuid = row.migration_uuid
+            self._note(LOG.error, _ROW_SET_ASIDE, uuid, row.defect())
 
-    def _read(self) -> tuple[store_lib.Store | None, files_lib.State, str]:
-        """Return the file, open, or what is there instead.
+    def _read(self) -> tuple[files_lib.State, str, set[rows_lib.Row]]:
+        """Return what is at the path, why so, and its rows.
 
         :raises Exception: any, if that cannot be told now.
         """
         state = self._files.state()
         if state is not files_lib.State.OURS:
-            return None, state, state.value
+            return state, state.value, set()
         try:
-            return store_lib.Store(self._files.path), state, state.value
+            return state, state.value, store.read(self._files.path)
         except Exception as error:
-            if store_lib.is_of_the_disk(error):
+            if store.is_of_the_disk(error):
                 raise
-            return None, files_lib.State.DAMAGED, ' '.join(str(error).split())
+            reason = ' '.join(str(error).split())
+            return files_lib.State.DAMAGED, reason, set()
 
     def _replace(self, state: files_lib.State, reason: str) -> None:
         aside = self._files.replace(
-            state, lambda path: store_lib.create(path, self._rows)
+            state, lambda path: store.create(path, self._rows)
         )
         # That a new host has none is no loss.
         if aside or self._durable:

@@ -57,57 +57,63 @@ _INSERT = 'INSERT INTO entries VALUES (?, ?, ?, ?)'
 _OF_THE_DISK = ('locked', 'I/O', 'readonly', 'disk is full', 'unable to open')
 
 
-class Store:
-    """A journal's file, open.
-
-    :param path: of the file, which is there.
-    :ivar rows: what is in it, also what can't be used.
-    :raises Exception: any, if it can't be read: SQLite's complaint about a
-        damaged file may quote bytes that are no text.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._db = _connect(path)
-        try:
-            self.rows = set(_read(self._db))
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
-
-    def write(self, rows: Iterable[rows_lib.Row]) -> list[rows_lib.Row]:
-        """Make the file have these rows and no others, or change nothing.
-
-        :returns: what was in it and can't be used: it was set aside.
-        :raises sqlite3.Error: if nothing was written.
-        """
-        wanted = set(rows)
-        gone = self.rows - wanted
-        strange = [row for row in gone if row.defect()]
-        with self._db as db:
-            db.execute('BEGIN IMMEDIATE')
-            # Written again, to see whether it can be where no row changes.
-            db.execute(f'PRAGMA user_version = {SCHEMA_VERSION}')
-            db.executemany(_SET_ASIDE, [row[:1] for row in strange])
-            db.executemany(_DELETE, [row[:1] for row in gone])
-            db.executemany(_INSERT, wanted - self.rows)
-        return strange
-
-
 def create(path: str, rows: Iterable[rows_lib.Row]) -> None:
     """Make a journal of an empty file.
 
     :raises sqlite3.Error: if that is not possible.
     """
-    with contextlib.closing(_connect(path)) as db:
+    with _opened(path) as db:
         for table in _TABLES:
             db.execute(table)
         db.execute(f'PRAGMA application_id = {APPLICATION_ID}')
-    with contextlib.closing(Store(path)) as store:
-        store.write(rows)
+    write(path, set(), rows)
+
+
+def read(path: str) -> set[rows_lib.Row]:
+    """Return all rows of a journal, also those that can't be used.
+
+    :raises Exception: any, if it is damaged: SQLite's complaint may quote
+        bytes that are no text. See is_of_the_disk().
+    """
+    with _opened(path) as db:
+        (verdict,) = db.execute('PRAGMA integrity_check(1)').fetchone()
+        if verdict != b'ok':
+            raise sqlite3.DatabaseError(_text(verdict))
+        # Of a column that has another name now, the check says nothing.
+        found = db.execute('SELECT sql FROM sqlite_master')
+        if not {_text(sql) for (sql,) in found}.issuperset(_TABLES):
+            raise sqlite3.DatabaseError('it has other tables')
+        found = db.execute(
+            'SELECT position, seal, migration_uuid, primitive FROM entries'
+        )
+        return {
+            rows_lib.Row(position, *map(_text, columns))
+            for position, *columns in found
+        }
+
+
+def write(
+    path: str, found: set[rows_lib.Row], rows: Iterable[rows_lib.Row]
+) -> list[rows_lib.Row]:
+    """Make a journal have these rows and no others, or change nothing.
+
+    :param path: of its file.
+    :param found: what read() returned.
+    :param rows: what is to be in it.
+    :returns: what was in it and can't be used: it was set aside.
+    :raises sqlite3.Error: if nothing was written.
+    """
+    wanted = set(rows)
+    gone = found - wanted
+    strange = [row for row in gone if row.defect()]
+    with _opened(path) as db, db:
+        db.execute('BEGIN IMMEDIATE')
+        # Written again, to see whether it can be where no row changes.
+        db.execute(f'PRAGMA user_version = {SCHEMA_VERSION}')
+        db.executemany(_SET_ASIDE, [row[:1] for row in strange])
+        db.executemany(_DELETE, [row[:1] for row in gone])
+        db.executemany(_INSERT, wanted - found)
+    return strange
 
 
 def is_of_the_disk(error: Exception) -> bool:
@@ -117,36 +123,19 @@ def is_of_the_disk(error: Exception) -> bool:
     )
 
 
-def _connect(path: str) -> sqlite3.Connection:
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[sqlite3.Connection]:
     db = sqlite3.connect(
         f'file:{urllib.parse.quote(os.path.abspath(path))}?mode=rw',
         uri=True,
         timeout=_BUSY_SECONDS,
         isolation_level=None,
     )
-    # What is damaged need not be text.
-    db.text_factory = bytes
-    try:
+    with contextlib.closing(db):
+        # What is damaged need not be text.
+        db.text_factory = bytes
         db.executescript(_PRAGMAS)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _read(db: sqlite3.Connection) -> Iterator[rows_lib.Row]:
-    (verdict,) = db.execute('PRAGMA integrity_check(1)').fetchone()
-    if verdict != b'ok':
-        raise sqlite3.DatabaseError(_text(verdict))
-    # Of a column that has another name now, the check says nothing.
-    found = db.execute('SELECT sql FROM sqlite_master')
-    schema = {_text(sql) for (sql,) in found}
-    if not schema.issuperset(_TABLES):
-        raise sqlite3.DatabaseError('it has other tables')
-    for position, *columns in db.execute(
-        'SELECT position, seal, migration_uuid, primitive FROM entries'
-    ):
-        yield rows_lib.Row(position, *map(_text, columns))
+        yield db
 
 
 def _text(column: Any) -> str:

@@ -34,7 +34,7 @@ from nova_throttle.compute import seams
 from nova_throttle import conf as throttle_conf
 from nova_throttle import exception
 from nova_throttle.journal import files
-from nova_throttle.journal import look
+from nova_throttle.journal import inspection
 from nova_throttle import misplaced
 from nova_throttle import rpcapi
 
@@ -88,18 +88,18 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _check_journal(self) -> upgradecheck.Result:
         """Could the journal of this host be read and written?"""
-        found = look.look(CONF.nova_throttle.journal_dir, CONF.host)
+        found = inspection.inspect(CONF.nova_throttle.journal_dir, CONF.host)
         if not found.usable:
             return _result(
                 _FAILURE,
                 [f'{found.path} cannot be read and written by this user'],
             )
-        if found.verdict is files.Verdict.NEWER:
+        if found.state in (files.State.OLDER, files.State.NEWER):
             return _result(
                 _FAILURE,
                 [
-                    f'{found.path} is of a newer nova-throttle: its queue '
-                    'would be set aside'
+                    f'{found.path} is {found.state.value} of nova-throttle: '
+                    'its queue would be set aside'
                 ],
             )
         return _result(_WARNING, _journal_warnings(found))
@@ -129,8 +129,8 @@ class Checks(upgradecheck.UpgradeCommands):
     )
 
 
-def _journal_warnings(found: look.Finding) -> Iterator[str]:
-    if found.verdict is files.Verdict.DAMAGED:
+def _journal_warnings(found: inspection.Finding) -> Iterator[str]:
+    if found.state is files.State.DAMAGED:
         yield (
             f'{found.path} is damaged: nova-compute will set it aside when '
             'it starts'

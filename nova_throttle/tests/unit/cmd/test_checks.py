@@ -116,7 +116,7 @@ class ChecksTestCase(testtools.TestCase):
 
     def test_journal_of_a_newer_version(self):
         path = self.make()
-        self.patch(files, '_judge_header', lambda _: files.Verdict.NEWER)
+        self.patch(files, '_state_by_header', lambda _: files.State.NEWER)
         self.assert_found(
             Code.FAILURE, self.checks._check_journal(), str(path), 'newer'
         )

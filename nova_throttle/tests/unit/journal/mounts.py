@@ -17,6 +17,7 @@ test_disk.py runs this, as root of a mount namespace of its own.
 
 import os
 import shutil
+import sqlite3
 import subprocess
 
 from nova_throttle.tests.unit.journal import base
@@ -80,8 +81,7 @@ class MountsTestCase(base.DiskTestCase):
         self.in_memory_only(journal, ENTRIES[:4])
         # Killed now, this is what remains.
         journal._opened = False
-        journal._detach()
-        journal._lock.release()
+        journal._files.disown()
         self.logs.reset_output()
         self.in_memory_only(self.open_journal(), ENTRIES[:3])
 
@@ -120,12 +120,14 @@ class MountsTestCase(base.DiskTestCase):
 
     def test_an_interrupted_transaction_on_a_read_only_disk(self):
         journal = self.open_journal(*ENTRIES)
-        journal._store._db.executescript(
+        db = sqlite3.connect(self.path, isolation_level=None)
+        self.addCleanup(db.close)
+        db.executescript(
             "PRAGMA cache_size = 1; BEGIN; UPDATE entries SET seal = 'x'"
         )
         copy = f'{self.directory}-copy'
         shutil.copytree(self.directory, copy)
-        journal._store._db.execute('ROLLBACK')
+        db.execute('ROLLBACK')
         journal.close()
         self.assertLess(0, os.path.getsize(f'{copy}/{base.NAME}-journal'))
         os.rename(self.directory, f'{self.directory}-old')

@@ -29,6 +29,7 @@ import sys
 import hypothesis
 from hypothesis import strategies as st
 
+from nova_throttle.journal import rows as rows_lib
 from nova_throttle.journal import store as store_lib
 from nova_throttle.tests.unit.admission import base as admission
 from nova_throttle.tests.unit.journal import base
@@ -48,7 +49,7 @@ class DamageTestCase(base.JournalTestCase):
     def find(self, entry):
         """Return where an entry is in the file, seal included."""
         text = f'{entry.migration_uuid}{{'.encode()
-        seal = self.content.rindex(b'nt1:', 0, self.content.index(text))
+        seal = self.content.index(text) - 64
         return seal, self.content.index(b'}}', seal) + 2
 
     def open_damaged(self, content):
@@ -177,10 +178,9 @@ class DamageTestCase(base.JournalTestCase):
     def change_row(self, **values):
         """Rewrite the last row as another version of us would."""
         journal = self.open_journal()
-        row = journal._memory.find(ENTRIES[-1].migration_uuid)
-        primitive = {**json.loads(row.primitive), **values}
-        place = journal._memory.put(row.migration_uuid, json.dumps(primitive))
-        journal._unsaved.add(place)
+        position, _, uuid, old = journal._rows.get(ENTRIES[-1].migration_uuid)
+        primitive = json.dumps({**json.loads(old), **values})
+        journal._rows._rows[uuid] = rows_lib.sealed(position, uuid, primitive)
         journal.put(ENTRIES[0])
         journal.close()
 
@@ -336,16 +336,22 @@ class InPlaceOfItTestCase(base.JournalTestCase):
         self.assertNotIn('nowhere', os.listdir(self.directory))
 
     def test_a_journal_of_a_newer_version(self):
-        self.open_journal(base.make_entry('b')).close()
+        self.check_version(store_lib.SCHEMA_VERSION + 1, '.newer-')
+
+    def test_a_journal_of_an_older_version(self):
+        self.check_version(store_lib.SCHEMA_VERSION - 1, '.older-')
+
+    def check_version(self, version, name):
+        self.open_journal(*ENTRIES).close()
         db = sqlite3.connect(self.path)
-        db.execute(f'PRAGMA user_version = {store_lib.SCHEMA_VERSION + 1}')
-        # Whoever raises the version changes the mark.
-        db.execute("UPDATE entries SET seal = replace(seal, 'nt1', 'nt2')")
+        db.execute(f'PRAGMA user_version = {version}')
+        # Whoever raises the version may change the seal.
+        db.execute("UPDATE entries SET seal = 'x'")
         db.commit()
         db.close()
         content = self.read(self.path)
         path = self.check()
-        self.assertIn('.newer-', path)
+        self.assertIn(name, path)
         self.assertEqual(content, self.read(path))
 
     def test_links_beside_it(self):

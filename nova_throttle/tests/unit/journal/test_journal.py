@@ -22,7 +22,7 @@ import threading
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_throttle import exception
-from nova_throttle.journal import memory
+from nova_throttle.journal import rows
 from nova_throttle.tests.unit.journal import base
 
 
@@ -85,7 +85,7 @@ class JournalTestCase(base.JournalTestCase):
         a, b = base.make_entry('a'), base.make_entry('b')
         journal = self.open_journal(a)
         journal.close()
-        self.patch(memory.time, 'time_ns', lambda: 1)
+        self.patch(rows.time, 'time_ns', lambda: 1)
         journal = self.open_journal(b)
         self.assertEqual([a, b], journal.entries())
 

@@ -25,6 +25,10 @@ _SIDECARS = ('-journal', '-wal', '-shm')
 _HEADER_SIZE = 100
 
 
+# Of each file: its identity, times and size; None if there is none.
+Stamp = tuple[tuple[int, ...] | None, ...]
+
+
 class State(enum.Enum):
     """What is at the path of a journal."""
 
@@ -93,6 +97,10 @@ class Files:
         except (FileNotFoundError, PermissionError):
             return State.DAMAGED
 
+    def stamp(self) -> Stamp:
+        """Return what changes whenever somebody writes to the files."""
+        return tuple(map(_stamp, self._all))
+
     def replace(
         self, state: State, write: Callable[[str], None]
     ) -> str | None:
@@ -142,6 +150,21 @@ class Files:
             if os.path.lexists(self.path + end):
                 os.rename(self.path + end, aside + end)
         return aside
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return (
+        found.st_dev,
+        found.st_ino,
+        found.st_mode,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    )
 
 
 def _is_file(path: str) -> bool:

@@ -69,6 +69,8 @@ class Journal:
         self._mutex = _thread.RLock()
         self._notes: list[Callable[[], None]] = []
         self._rows = rows_lib.Rows()
+        # The file as our last write left it, and what was in it.
+        self._left: tuple[files_lib.Stamp, set[rows_lib.Row]] | None = None
         self._opened = False
         self._durable = False
         self._in_memory_only = False
@@ -110,7 +112,7 @@ class Journal:
             self._files.disown()
             if self._durable:
                 self._rows = rows_lib.Rows()
-            self._durable = False
+            self._durable, self._left = False, None
 
     def put(self, entry: entry_obj.JournalEntry) -> None:
         """Keep an entry, at its old place if its migration has one.
@@ -202,15 +204,20 @@ class Journal:
             raise refusal
         if state is not files_lib.State.OURS:
             return self._replace(state, reason)
+        self._left = None
         for row in store.write(self._files.path, found, self._rows):
             uuid = row.migration_uuid
             self._note(LOG.error, _ROW_SET_ASIDE, uuid, row.defect())
+        self._left = self._files.stamp(), set(self._rows)
 
     def _read(self) -> tuple[files_lib.State, str, set[rows_lib.Row]]:
         """Return what is at the path, why so, and its rows.
 
         :raises Exception: any, if that cannot be told now.
         """
+        if self._left and self._left[0] == self._files.stamp():
+            # Nobody has touched it: reading all would be most of a put.
+            return files_lib.State.OURS, '', self._left[1]
         state = self._files.state()
         if state is not files_lib.State.OURS:
             return state, state.value, set()

@@ -31,6 +31,7 @@ from nova_throttle.compute.destination import arrivals
 from nova_throttle.compute.destination import decline
 from nova_throttle.compute.destination import late_post
 from nova_throttle.compute import housekeeping
+from nova_throttle.compute import limits
 from nova_throttle.compute import present
 from nova_throttle.compute import sight
 from nova_throttle.compute.source import abort
@@ -38,21 +39,13 @@ from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import arrival
 from nova_throttle.compute.source import recovery
 from nova_throttle.compute.source import tickets
-from nova_throttle import conf as throttle_conf
+from nova_throttle.compute import startup
 from nova_throttle import endpoint
-from nova_throttle import exception
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 Verdict = arrival.Verdict
-
-
-# The option that is the limit of a gate, and its group.
-_LIMITS: dict[str, tuple[str, str | None]] = {
-    assembly.SOURCE: ('max_concurrent_live_migrations', None),
-    assembly.DESTINATION: ('max_incoming_live_migrations', 'nova_throttle'),
-}
 
 
 @compat.hooked
@@ -75,7 +68,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             )
         )
         # Here, in the main thread, it ends the process in either mode.
-        self._parts.open_journal()
+        startup.open_journal(self._parts.journal)
 
     @property
     def throttle(self) -> controller.Controller:
@@ -86,7 +79,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def _before_start(self) -> None:
         """Get ready; a manager that was stopped may start again."""
-        self._parts.open_journal()
+        startup.open_journal(self._parts.journal)
         self._recovery.begin()
 
     def post_start_hook(self) -> None:
@@ -103,12 +96,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     def reset(self) -> None:
         """Take up a configuration that was reloaded."""
         super().reset()
-        for gate, (name, group) in _LIMITS.items():
-            try:
-                limit = throttle_conf.read(CONF, name, group)
-                self.throttle.resize(gate, limit)
-            except exception.InvalidOption as error:
-                LOG.error('%s; gate %s keeps its limit', error, gate)
+        limits.take_up(self.throttle)
 
     def _before_stop(self) -> None:
         """Start nothing from now on."""

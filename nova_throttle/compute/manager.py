@@ -48,7 +48,7 @@ LOG = logging.getLogger(__name__)
 Verdict = arrival.Verdict
 
 
-@compat.hooked
+@compat.as_nova_has_it
 class ThrottledComputeManager(nova_manager.ComputeManager):
     """Nova's compute manager with gates in front of live migrations."""
 
@@ -75,12 +75,14 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         """The admission controller of this host."""
         return self._parts.throttle
 
-    # Start and stop
+    # Start and stop. Where releases differ, arguments are handed on as they
+    # come.
 
-    def _before_start(self) -> None:
+    def init_host(self, *args: Any, **kwargs: Any) -> None:
         """Get ready; a manager that was stopped may start again."""
         startup.open_journal(self._parts.journal)
         self._recovery.begin()
+        super().init_host(*args, **kwargs)
 
     def post_start_hook(self) -> None:
         """Begin what runs beside the service."""
@@ -98,12 +100,19 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         super().reset()
         limits.take_up(self.throttle)
 
-    def _before_stop(self) -> None:
-        """Start nothing from now on."""
+    def set_shutdown_in_progress(self) -> None:
+        """Start nothing from now on; a hook since 34."""
         self.throttle.halt(standstill.Standstill.STOPPING)
+        super().set_shutdown_in_progress()
+
+    def graceful_shutdown(self, *args: Any, **kwargs: Any) -> None:
+        """Start nothing from now on; a hook since 33."""
+        self.throttle.halt(standstill.Standstill.STOPPING)
+        super().graceful_shutdown(*args, **kwargs)
 
     def cleanup_host(self) -> None:
-        """End."""
+        """Start nothing from now on, and end."""
+        self.throttle.halt(standstill.Standstill.STOPPING)
         self._housekeeping.stop()
         self._parts.deferral.stop()
         super().cleanup_host()

@@ -29,7 +29,18 @@ def _methods(cls):
     }
 
 
-class InterfaceTestCase(testtools.TestCase):
+def _parameters(method):
+    return [
+        (each.name, each.kind, each.default)
+        for each in inspect.signature(method).parameters.values()
+    ]
+
+
+def _hands_on(self, *args, **kwargs):
+    """Have the arguments of a hook that differs between releases."""
+
+
+class RPCInterfaceTestCase(testtools.TestCase):
     novas = nova_manager.ComputeManager
     ours = manager.ThrottledComputeManager
 
@@ -43,18 +54,10 @@ class InterfaceTestCase(testtools.TestCase):
     def test_signatures(self):
         ours = _methods(self.ours)
         for name, method in _methods(self.novas).items():
+            if name in ('init_host', 'graceful_shutdown'):
+                method = _hands_on
             self.assertEqual(
-                [
-                    (each.name, each.kind, each.default)
-                    for each in inspect.signature(method).parameters.values()
-                ],
-                [
-                    (each.name, each.kind, each.default)
-                    for each in inspect.signature(
-                        ours[name]
-                    ).parameters.values()
-                ],
-                name,
+                _parameters(method), _parameters(ours[name]), name
             )
 
     def test_what_novas_shutdown_waits_for(self):

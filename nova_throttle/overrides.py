@@ -23,7 +23,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from nova_throttle.compute import seams
+from nova_throttle.compute import interface
 from nova_throttle import exception
 
 
@@ -60,12 +60,6 @@ def _put(holder: Any, name: str, value: Any) -> None:
         holder[name] = value
     else:
         setattr(holder, name, value)
-
-
-def _resolve(path: str) -> Any:
-    module, _, attribute = path.partition(':')
-    found = importlib.import_module(module)
-    return getattr(found, attribute) if attribute else found
 
 
 def _path(value: Any) -> str:
@@ -108,11 +102,11 @@ def install() -> None:
     :raises ForeignOverride: if somebody else replaced one of the classes.
     """
     # Before our own classes are imported: they are made of Nova's.
-    seams.check()
+    interface.check()
     limit = _limit_option()
     changes = []
     for override in TABLE:
-        holder = _resolve(override.holder)
+        holder = interface.resolve(override.holder)
         old = _found(holder, override.name)
         if _path(old) == override.replacement:
             continue
@@ -150,7 +144,7 @@ def uninstall() -> None:
     """Put Nova's own classes back where ours are; twice is harmless."""
     _limit_option().mutable = False
     for override in TABLE:
-        holder = _resolve(override.holder)
+        holder = interface.resolve(override.holder)
         found = _found(holder, override.name)
         if _path(found) != override.replacement:
             continue

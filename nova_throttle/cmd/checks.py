@@ -30,7 +30,7 @@ from oslo_upgradecheck import upgradecheck
 
 from nova_throttle.cmd import bus
 from nova_throttle.compute import compat
-from nova_throttle.compute import seams
+from nova_throttle.compute import interface
 from nova_throttle import conf as throttle_conf
 from nova_throttle import exception
 from nova_throttle.journal import files
@@ -71,9 +71,9 @@ class Checks(upgradecheck.UpgradeCommands):
             return _result(_WARNING if allowed else _FAILURE, [str(error)])
         return _result(_SUCCESS, [])
 
-    def _check_seams(self) -> upgradecheck.Result:
+    def _check_interface(self) -> upgradecheck.Result:
         """Has it all that we override and call?"""
-        return _result(_FAILURE, (str(found) for found in seams.problems()))
+        return _result(_FAILURE, map(str, interface.problems()))
 
     def _check_options(self) -> upgradecheck.Result:
         """Would nova-compute start with this configuration?"""
@@ -122,7 +122,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     _upgrade_checks = (
         ('Nova release', _check_release),
-        ('Names of Nova', _check_seams),
+        ('Names of Nova', _check_interface),
         ('Options', _check_options),
         ('Journal', _check_journal),
         ('Other hosts', _check_peers),

@@ -16,11 +16,9 @@ A request goes from the intake over its run to its completion; what each part
 knows of the others, it is told here.
 """
 
-import sys
 from typing import Any
 
 import nova.conf
-from oslo_log import log as logging
 
 from nova_throttle.admission import request as request_lib
 from nova_throttle.agreement import messages
@@ -37,12 +35,10 @@ from nova_throttle.compute.source import succession
 from nova_throttle.compute.source import wait_events
 from nova_throttle.compute import threads
 from nova_throttle import events
-from nova_throttle import exception
 from nova_throttle import journal
 from nova_throttle import lifecycle
 
 CONF = nova.conf.CONF
-LOG = logging.getLogger(__name__)
 
 # The gates of what leaves this host, and of what comes to it.
 SOURCE = 'source'
@@ -158,17 +154,6 @@ class Assembly:
             self.reasons,
             self.completion.take_out,
         )
-
-    def open_journal(self) -> None:
-        """Open the journal, or end the process: one host has one service.
-
-        :raises SystemExit: if another nova-compute has it.
-        """
-        try:
-            self.journal.open()
-        except exception.JournalLocked as error:
-            LOG.critical('nova-throttle: %s; nova-compute stops', error)
-            sys.exit(1)
 
     def make_migration(
         self,

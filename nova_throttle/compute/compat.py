@@ -17,7 +17,6 @@ Everybody else calls this module and never asks for a version.
 
 from collections.abc import Callable
 from concurrent import futures
-import functools
 import inspect
 import sys
 import threading
@@ -46,17 +45,6 @@ _UNTRACKED = '_skip_automatic_rpc_tracking'
 
 # How our threads are called in a thread dump.
 THREAD_PREFIX = 'nova-throttle'
-
-# Before which hooks of a manager, where Nova has them, which of our own is
-# called. A release that lacks one must not get it: a public method of a
-# manager is an RPC method. Arguments differ: init_host has one since 27,
-# graceful_shutdown since 34.
-HOOKS = {
-    'init_host': '_before_start',
-    'set_shutdown_in_progress': '_before_stop',  # since 34
-    'graceful_shutdown': '_before_stop',  # since 33
-    'cleanup_host': '_before_stop',
-}
 
 
 def nova_version() -> str:
@@ -102,29 +90,24 @@ def _is_unpatched() -> bool:
     return patcher is None or not patcher.is_monkey_patched('thread')
 
 
-def hooked(manager: M) -> M:
-    """Call our hooks before those of Nova that this release has.
+def as_nova_has_it(manager: M) -> M:
+    """Fit a manager to what this release has.
 
-    :param manager: a class with the hooks of HOOKS.
+    A hook that it lacks is none of ours: a public method of a manager is an
+    RPC method.
+
+    :param manager: a subclass of a manager of Nova's.
     :returns: the same class; its methods look to Nova as its own do.
     """
-    for name, ours in HOOKS.items():
-        if hasattr(manager, name):
-            setattr(manager, name, _preceded(getattr(manager, name), ours))
-    for name, method in vars(manager).items():
-        novas = getattr(super(manager, manager), name, None)
-        if getattr(novas, _UNTRACKED, False):
+    novas = super(manager, manager)
+    for name, method in list(vars(manager).items()):
+        if name.startswith('_') or not inspect.isfunction(method):
+            continue
+        if not hasattr(novas, name):
+            delattr(manager, name)
+        elif getattr(getattr(novas, name), _UNTRACKED, False):
             setattr(method, _UNTRACKED, True)
     return manager
-
-
-def _preceded(hook: Callable[..., Any], ours: str) -> Callable[..., Any]:
-    @functools.wraps(hook)
-    def both(self: Any, *args: Any, **kwargs: Any) -> Any:
-        getattr(self, ours)()
-        return hook(self, *args, **kwargs)
-
-    return both
 
 
 def record_task_start(manager: Any, migration: Any) -> Any:

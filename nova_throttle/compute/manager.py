@@ -31,6 +31,7 @@ from nova_throttle.compute.destination import arrivals
 from nova_throttle.compute.destination import decline
 from nova_throttle.compute.destination import late_post
 from nova_throttle.compute import housekeeping
+from nova_throttle.compute import limits
 from nova_throttle.compute import present
 from nova_throttle.compute import sight
 from nova_throttle.compute.source import abort
@@ -38,9 +39,8 @@ from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import arrival
 from nova_throttle.compute.source import recovery
 from nova_throttle.compute.source import tickets
-from nova_throttle import conf as throttle_conf
+from nova_throttle.compute import startup
 from nova_throttle import endpoint
-from nova_throttle import exception
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -48,14 +48,7 @@ LOG = logging.getLogger(__name__)
 Verdict = arrival.Verdict
 
 
-# The option that is the limit of a gate, and its group.
-_LIMITS: dict[str, tuple[str, str | None]] = {
-    assembly.SOURCE: ('max_concurrent_live_migrations', None),
-    assembly.DESTINATION: ('max_incoming_live_migrations', 'nova_throttle'),
-}
-
-
-@compat.hooked
+@compat.as_nova_has_it
 class ThrottledComputeManager(nova_manager.ComputeManager):
     """Nova's compute manager with gates in front of live migrations."""
 
@@ -75,19 +68,21 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             )
         )
         # Here, in the main thread, it ends the process in either mode.
-        self._parts.open_journal()
+        startup.open_journal(self._parts.journal)
 
     @property
     def throttle(self) -> controller.Controller:
         """The admission controller of this host."""
         return self._parts.throttle
 
-    # Start and stop
+    # Start and stop. Where releases differ, arguments are handed on as they
+    # come.
 
-    def _before_start(self) -> None:
+    def init_host(self, *args: Any, **kwargs: Any) -> None:
         """Get ready; a manager that was stopped may start again."""
-        self._parts.open_journal()
+        startup.open_journal(self._parts.journal)
         self._recovery.begin()
+        super().init_host(*args, **kwargs)
 
     def post_start_hook(self) -> None:
         """Begin what runs beside the service."""
@@ -103,19 +98,21 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     def reset(self) -> None:
         """Take up a configuration that was reloaded."""
         super().reset()
-        for gate, (name, group) in _LIMITS.items():
-            try:
-                limit = throttle_conf.read(CONF, name, group)
-                self.throttle.resize(gate, limit)
-            except exception.InvalidOption as error:
-                LOG.error('%s; gate %s keeps its limit', error, gate)
+        limits.take_up(self.throttle)
 
-    def _before_stop(self) -> None:
-        """Start nothing from now on."""
+    def set_shutdown_in_progress(self) -> None:
+        """Start nothing from now on; a hook since 34."""
         self.throttle.halt(standstill.Standstill.STOPPING)
+        super().set_shutdown_in_progress()
+
+    def graceful_shutdown(self, *args: Any, **kwargs: Any) -> None:
+        """Start nothing from now on; a hook since 33."""
+        self.throttle.halt(standstill.Standstill.STOPPING)
+        super().graceful_shutdown(*args, **kwargs)
 
     def cleanup_host(self) -> None:
-        """End."""
+        """Start nothing from now on, and end."""
+        self.throttle.halt(standstill.Standstill.STOPPING)
         self._housekeeping.stop()
         self._parts.deferral.stop()
         super().cleanup_host()

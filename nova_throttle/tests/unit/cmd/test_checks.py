@@ -65,12 +65,14 @@ class ChecksTestCase(testtools.TestCase):
         )
 
     def test_names(self):
-        self.assert_found(Code.SUCCESS, self.checks._check_seams())
+        self.assert_found(Code.SUCCESS, self.checks._check_interface())
         self.patch(
             nova_manager.ComputeManager, 'reset', lambda self, why: None
         )
         self.assert_found(
-            Code.FAILURE, self.checks._check_seams(), 'ComputeManager.reset'
+            Code.FAILURE,
+            self.checks._check_interface(),
+            'ComputeManager.reset',
         )
 
     def test_options(self):

@@ -73,35 +73,56 @@ class ModeTestCase(testtools.TestCase):
         )
 
 
-class HooksTestCase(testtools.TestCase):
-    class Base:
-        def __init__(self):
-            self.calls = []
+class AsNovaHasItTestCase(testtools.TestCase):
+    class Novas:
+        def init_host(self):
+            pass
 
-        def init_host(self, service_ref):
-            self.calls.append(('init_host', service_ref))
+        def reset(self):
+            pass
 
-        def cleanup_host(self):
-            self.calls.append('cleanup_host')
+        reset._skip_automatic_rpc_tracking = True
 
-    def test_ours_come_first_and_none_is_added(self):
-        @compat.hooked
-        class Manager(self.Base):
-            def _before_start(self):
-                self.calls.append('before start')
+    def setUp(self):
+        super().setUp()
 
-            def _before_stop(self):
-                self.calls.append('before stop')
+        @compat.as_nova_has_it
+        class Ours(self.Novas):
+            limit = 1
 
-        manager = Manager()
-        manager.init_host('ref')
-        manager.cleanup_host()
+            def init_host(self):
+                return 'ours'
+
+            def reset(self):
+                return 'ours'
+
+            def graceful_shutdown(self):
+                pass
+
+            def _helper(self):
+                return 'ours'
+
+            @property
+            def throttle(self):
+                return 'ours'
+
+        self.ours = Ours()
+
+    def test_no_method_is_added(self):
+        self.assertFalse(hasattr(self.ours, 'graceful_shutdown'))
+
+    def test_all_else_stays(self):
+        ours = self.ours
         self.assertEqual(
-            ['before start', ('init_host', 'ref')]
-            + ['before stop', 'cleanup_host'],
-            manager.calls,
+            ['ours'] * 4,
+            [ours.init_host(), ours.reset(), ours._helper(), ours.throttle],
         )
-        self.assertFalse(hasattr(manager, 'graceful_shutdown'))
+        self.assertEqual(1, ours.limit)
+
+    def test_novas_mark(self):
+        name = '_skip_automatic_rpc_tracking'
+        self.assertTrue(getattr(self.ours.reset, name))
+        self.assertFalse(hasattr(self.ours.init_host, name))
 
 
 class SpawnTestCase(testtools.TestCase):

@@ -54,7 +54,7 @@ class Manager(Protocol):
     throttle: controller.Controller
 
 
-class Peers(Protocol):
+class Negotiation(Protocol):
     """What the endpoint needs of the agreement with other hosts."""
 
     def hear(self, ask: messages.Ask) -> messages.Tell | None: ...
@@ -109,7 +109,7 @@ class ThrottleEndpoint:
     def __init__(
         self,
         manager: Manager,
-        peers: Peers,
+        peers: Negotiation,
         see: Callable[[Any, str], str],
     ) -> None:
         self._manager = manager

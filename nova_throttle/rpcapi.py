@@ -114,7 +114,7 @@ class ThrottleAPI:
         )
 
 
-class PeerAPI:
+class HostAPI:
     """The half of another host's service.
 
     ``nova.rpc`` must be initialised when a method is called.

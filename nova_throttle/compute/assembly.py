@@ -22,7 +22,7 @@ import nova.conf
 
 from nova_throttle.admission import request as request_lib
 from nova_throttle.agreement import messages
-from nova_throttle.compute import peers
+from nova_throttle.compute import negotiation
 from nova_throttle.compute.source import cleanup
 from nova_throttle.compute.source import completion
 from nova_throttle.compute.source import deferral
@@ -87,15 +87,15 @@ class Assembly:
         self.journal = journal.Journal(
             CONF.nova_throttle.journal_dir, manager.host
         )
-        self.peers = peers.Peers(
+        self.negotiation = negotiation.Negotiation(
             manager.host,
             {IN_PROGRESS: {SOURCE: CONF.max_concurrent_live_migrations}},
             lambda grant: self.run.start(grant),
             lambda ask: self.run.note_asked(ask),
-            lambda: self.reasons.look(),
+            lambda: self.wait_events.refresh(),
         )
-        self.throttle = self.peers.throttle
-        self.reasons = wait_events.Reasons(
+        self.throttle = self.negotiation.throttle
+        self.wait_events = wait_events.WaitEvents(
             manager.host, self.migrations, self.throttle.snapshot
         )
         self.background = threads.BackgroundWorker('background')
@@ -121,7 +121,7 @@ class Assembly:
             self.throttle,
             self.succession,
             self.cleanup,
-            self.reasons,
+            self.wait_events,
             self.background,
         )
         self.deferral = deferral.Deferral(
@@ -141,7 +141,7 @@ class Assembly:
             self.succession,
             self.cleanup,
             self.deferral,
-            self.reasons,
+            self.wait_events,
             self.completion.take_out,
         )
         self.run = run.Run(
@@ -151,7 +151,7 @@ class Assembly:
             self.throttle,
             self.deferral,
             self.cleanup,
-            self.reasons,
+            self.wait_events,
             self.completion.take_out,
         )
 

@@ -50,7 +50,7 @@ class Housekeeping:
                 # First what a restart waits for.
                 ('recovery', lambda context: recovery.carry_on()),
                 ('incoming', arrivals.look),
-                ('outgoing', parts.peers.look),
+                ('outgoing', parts.negotiation.look),
                 ('cleanup', lambda context: parts.cleanup.retry()),
                 (
                     'dead-sources',

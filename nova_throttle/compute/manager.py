@@ -56,14 +56,14 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         super().__init__(*args, **kwargs)
         self._parts = assembly.Assembly(self)
         self._recovery = recovery.Recovery(self._parts)
-        self._arrivals = arrivals.Arrivals(self, self._parts.peers)
+        self._arrivals = arrivals.Arrivals(self, self._parts.negotiation)
         self._housekeeping = housekeeping.Housekeeping(
             self._parts, self._recovery, self._arrivals
         )
         self.additional_endpoints.append(
             endpoint.ThrottleEndpoint(
                 self,
-                self._parts.peers,
+                self._parts.negotiation,
                 functools.partial(sight.of_server, self),
             )
         )
@@ -120,7 +120,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def _cleanup_live_migrations_in_pool(self) -> None:
         """Leave the queue as it is: it goes on after the restart."""
-        tickets.take_all_back(self, self._parts.migrations)
+        tickets.withdraw_all(self, self._parts.migrations)
         super()._cleanup_live_migrations_in_pool()
 
     # A live migration that comes to this host
@@ -209,7 +209,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         asked is not waiting for an exception.
         """
         request = (context, dest, instance, block_migration, migration)
-        self._parts.intake.take(
+        self._parts.intake.accept(
             self._parts.make_migration(*request, migrate_data)
         )
 

@@ -154,7 +154,7 @@ class Standing:
             )
         )
 
-    def settled(self) -> 'Standing':
+    def decided(self) -> 'Standing':
         """Return this, once nobody is about to change it.
 
         :raises ServerInTransit: if it is not known yet where another
@@ -168,7 +168,7 @@ class Standing:
         return self
 
 
-def look(
+def read(
     context: Any, migration: Any, state_of: StateOf = lambda uuid: None
 ) -> Standing:
     """Read what has become of a migration and of its server.

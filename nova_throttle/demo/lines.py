@@ -26,7 +26,7 @@ class Lines:
         self._stream = stream
         self._began = time.monotonic()
         # What was told: of each server why it waits, and of the gates.
-        self._reasons: dict[str, list[tuple[str, ...]]] = {}
+        self._wait_events: dict[str, list[tuple[str, ...]]] = {}
         self._gates = 'none -> none'
         self._gates_at = self._began
 
@@ -46,12 +46,15 @@ class Lines:
         for server in picture.changes:
             self._tell_of(server, server.status)
         for server in picture.servers:
-            if _reasons(server) not in ([], self._reasons.get(server.name)):
+            if _reasons(server) not in (
+                [],
+                self._wait_events.get(server.name),
+            ):
                 self._tell_of(server, 'waits')
         self._tell_of_gates(picture)
 
     def _tell_of(self, server: records.Server, what: str) -> None:
-        self._reasons[server.name] = _reasons(server)
+        self._wait_events[server.name] = _reasons(server)
         self.say(
             f'{server.name}  {what:9}  '
             f'{server.source} -> {server.destination or "?"}'

@@ -20,17 +20,17 @@ from oslo_versionedobjects import fields
 
 from nova_throttle.agreement import messages
 from nova_throttle.objects import base
-from nova_throttle.objects import mirror
+from nova_throttle.objects import core_object
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Item(mirror.Mirror[messages.Item]):
+class Item(core_object.CoreObject[messages.Item]):
     """One request, as its source tells of it."""
 
     # Version 2.0: With the name of the gate
     VERSION = '2.0'
     CORE = messages.Item
-    SHAPES = {'standing': mirror.word(messages.Standing)}
+    SHAPES = {'standing': core_object.word(messages.Standing)}
 
     fields = {
         'migration_uuid': fields.UUIDField(),
@@ -45,13 +45,13 @@ class Item(mirror.Mirror[messages.Item]):
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Ask(mirror.Mirror[messages.Ask]):
+class Ask(core_object.CoreObject[messages.Ask]):
     """What a source tells of its requests for a destination."""
 
     # Version 2.0: With the name of the gate
     VERSION = '2.0'
     CORE = messages.Ask
-    SHAPES = {'items': mirror.row(Item)}
+    SHAPES = {'items': core_object.row(Item)}
 
     fields = {
         'source': fields.StringField(),
@@ -64,7 +64,7 @@ class Ask(mirror.Mirror[messages.Ask]):
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Offer(mirror.Mirror[messages.Offer]):
+class Offer(core_object.CoreObject[messages.Offer]):
     """A slot for a request, to be taken or declined at once."""
 
     # Version 2.0: With the name of the gate
@@ -79,13 +79,13 @@ class Offer(mirror.Mirror[messages.Offer]):
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class GateNews(mirror.Mirror[messages.Gate]):
+class GateNews(core_object.CoreObject[messages.Gate]):
     """What is true of one gate of a destination."""
 
     # Version 2.0: Initial version
     VERSION = '2.0'
     CORE = messages.Gate
-    SHAPES = {'owners': mirror.STRINGS, 'positions': mirror.NUMBERS}
+    SHAPES = {'owners': core_object.STRINGS, 'positions': core_object.NUMBERS}
 
     fields = {
         'name': fields.StringField(),
@@ -96,13 +96,16 @@ class GateNews(mirror.Mirror[messages.Gate]):
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Tell(mirror.Mirror[messages.Tell]):
+class Tell(core_object.CoreObject[messages.Tell]):
     """What a destination tells a source."""
 
     # Version 2.0: With the name of the gate
     VERSION = '2.0'
     CORE = messages.Tell
-    SHAPES = {'offers': mirror.row(Offer), 'gates': mirror.row(GateNews)}
+    SHAPES = {
+        'offers': core_object.row(Offer),
+        'gates': core_object.row(GateNews),
+    }
 
     fields = {
         'destination': fields.StringField(),

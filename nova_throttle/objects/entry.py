@@ -132,14 +132,14 @@ class JournalEntry(base.ThrottleObject):
     :param values: fields; what is not given has its default, if it has one.
     """
 
-    # Version 3.0: state, which was phase
+    # Version 3.0: state, which was phase; destination, which was dest
     VERSION = '3.0'
 
     fields = {
         'migration_uuid': fields.UUIDField(),
         'migration_id': fields.IntegerField(),
         'instance_uuid': fields.UUIDField(),
-        'dest': fields.StringField(),
+        'destination': fields.StringField(),
         'block_migration': fields.BooleanField(nullable=True),
         # Primitives of Nova's objects.
         'migrate_data': ScrubbedJsonField(nullable=True),

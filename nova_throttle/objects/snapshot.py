@@ -22,7 +22,7 @@ from oslo_versionedobjects import fields
 
 from nova_throttle.admission import snapshot as core
 from nova_throttle.objects import base
-from nova_throttle.objects import mirror
+from nova_throttle.objects import core_object
 
 # Of a Wait of version 1.1: an older reader refuses what it can't name.
 _NEW_REASONS = (core.WaitReason.ASKING.value, core.WaitReason.SILENT.value)
@@ -31,14 +31,16 @@ _FAULTS = (core.WaitReason.DOWN.value, core.WaitReason.FAILED.value)
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Gate(mirror.Mirror[core.GateState]):
+class Gate(core_object.CoreObject[core.GateState]):
     """One gate: its limit, 0 is unlimited, and who owns its slots."""
 
     # Version 1.0: Initial version
     # Version 1.1: Added offered and waiting
     VERSION = '1.1'
     CORE = core.GateState
-    SHAPES = dict.fromkeys(('owners', 'offered', 'waiting'), mirror.STRINGS)
+    SHAPES = dict.fromkeys(
+        ('owners', 'offered', 'waiting'), core_object.STRINGS
+    )
 
     fields = {
         'name': fields.StringField(),
@@ -59,7 +61,7 @@ class Gate(mirror.Mirror[core.GateState]):
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Wait(mirror.Mirror[core.Wait]):
+class Wait(core_object.CoreObject[core.Wait]):
     """What a queued request waits for at one gate."""
 
     # Version 1.0: Initial version
@@ -69,8 +71,8 @@ class Wait(mirror.Mirror[core.Wait]):
     VERSION = '1.3'
     CORE = core.Wait
     SHAPES = {
-        'reason': mirror.word(core.WaitReason),
-        'owners': mirror.STRINGS,
+        'reason': core_object.word(core.WaitReason),
+        'owners': core_object.STRINGS,
     }
 
     fields = {
@@ -105,13 +107,13 @@ class Wait(mirror.Mirror[core.Wait]):
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class QueueEntry(mirror.Mirror[core.QueueEntry]):
+class QueueEntry(core_object.CoreObject[core.QueueEntry]):
     """One queued request, with its position in the order."""
 
     # Version 1.0: Initial version
     VERSION = '1.0'
     CORE = core.QueueEntry
-    SHAPES = {'waits_for': mirror.row(Wait)}
+    SHAPES = {'waits_for': core_object.row(Wait)}
 
     fields = {
         'migration_uuid': fields.UUIDField(),

@@ -30,8 +30,8 @@ from nova_throttle.agreement import counting
 from nova_throttle.agreement import ledger
 from nova_throttle.agreement import messages
 from nova_throttle.compute import compat
-from nova_throttle.compute import peers as peers_lib
-from nova_throttle.compute import senders
+from nova_throttle.compute import keyed_workers
+from nova_throttle.compute import negotiation as negotiation_lib
 from nova_throttle.compute.source import checks
 from nova_throttle import exception
 from nova_throttle import rpcapi
@@ -48,14 +48,16 @@ class Arrivals:
     :param peers: the agreement of this host with others.
     """
 
-    def __init__(self, manager: Any, peers: peers_lib.Peers) -> None:
+    def __init__(
+        self, manager: Any, peers: negotiation_lib.Negotiation
+    ) -> None:
         self._manager = manager
         self._gate = peers.incoming
-        self._api = rpcapi.PeerAPI()
+        self._api = rpcapi.HostAPI()
         # Instances that this host has prepared for and that are not here yet.
         self._begun: set[str] = set()
         self._counting = counting.Counting(rpcapi.PEER_TIMEOUT)
-        self._reports = senders.Postman('report', self._ask_source)
+        self._reports = keyed_workers.KeyedWorkers('report', self._ask_source)
 
     @property
     def idle(self) -> bool:

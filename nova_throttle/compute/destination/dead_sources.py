@@ -59,7 +59,7 @@ def look(manager: Any, context: Any) -> None:
 
 def _look_at(manager: Any, context: Any, migration: Any) -> None:
     try:
-        standing = present.look(context, migration)
+        standing = present.read(context, migration)
         if standing.was_evacuated:
             _give_back_of_evacuated(manager, context, standing)
         elif _has_arrived(manager, standing):
@@ -77,7 +77,7 @@ def _give_back_of_evacuated(
     manager: Any, context: Any, standing: present.Standing
 ) -> None:
     migration = standing.migration
-    standing.settled()
+    standing.decided()
     LOG.info(
         'Live migration %(uuid)s from %(source)s, which is down, ends as '
         'error: its server was evacuated',
@@ -124,7 +124,7 @@ def _give_back(
         context,
         migration,
         None,
-        lambda: present.look(context, migration).settled(),
+        lambda: present.read(context, migration).decided(),
     ):
         step()
     record = objects.Migration.get_by_uuid(context, migration.uuid)

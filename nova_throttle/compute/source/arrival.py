@@ -102,7 +102,7 @@ def _may_have_left(driver: Any, instance: Any) -> bool:
 
 def _look_there(manager: Any, context: Any, instance: Any, dest: str) -> Sight:
     try:
-        return Sight(rpcapi.PeerAPI().see(context, dest, instance.uuid))
+        return Sight(rpcapi.HostAPI().see(context, dest, instance.uuid))
     except exception.HostNotThrottled:
         return _look_without_us(manager, context, instance, dest)
     except exception.ThrottleError as error:

@@ -67,7 +67,7 @@ def undo(
 
     Once: it may refuse, for a server that was deleted.
     """
-    if standing.uses(migration.dest):
+    if standing.uses(migration.destination):
         return
     cleans, destroys = manager._live_migration_cleanup_flags(
         migration.migrate_data, migr_ctxt=None
@@ -77,7 +77,7 @@ def undo(
         manager.compute_rpcapi.rollback_live_migration_at_destination(
             migration.context,
             migration.instance,
-            migration.dest,
+            migration.destination,
             destroy_disks=destroys,
             migrate_data=migration.migrate_data,
         )

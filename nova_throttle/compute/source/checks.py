@@ -46,10 +46,10 @@ def check(manager: Any, migration: migration_lib.LiveMigration) -> None:
             status=migration.record.status,
         )
     check_guest(manager, migration)
-    state = service_state(migration.context, migration.dest)
+    state = service_state(migration.context, migration.destination)
     if state != 'up':
         raise exception.DestinationUnavailable(
-            host=migration.dest, state=state
+            host=migration.destination, state=state
         )
 
 

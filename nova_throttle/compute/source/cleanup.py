@@ -22,8 +22,8 @@ from typing import Any
 
 from oslo_log import log as logging
 
+from nova_throttle.compute import keyed_workers
 from nova_throttle.compute import present
-from nova_throttle.compute import senders
 from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import rollback
@@ -72,7 +72,7 @@ class Cleanup:
         self._departures: dict[str, _Departure] = {}
         self._lock = threading.Lock()
         # Each by itself: another host that is silent holds up its own only.
-        self._retries = senders.Postman('cleanup', self._retry)
+        self._retries = keyed_workers.KeyedWorkers('cleanup', self._retry)
 
     @property
     def idle(self) -> bool:
@@ -98,7 +98,7 @@ class Cleanup:
             {
                 'work': 'finishing' if arrived else 'rolling back',
                 'uuid': migration.uuid,
-                'dest': migration.dest,
+                'dest': migration.destination,
                 'status': status,
                 'reason': reason,
             },

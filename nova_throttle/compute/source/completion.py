@@ -32,7 +32,7 @@ from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import succession as succession_lib
 from nova_throttle.compute.source import tickets
-from nova_throttle.compute.source import wait_events as reasons_lib
+from nova_throttle.compute.source import wait_events as wait_events_lib
 from nova_throttle.compute import threads
 from nova_throttle import journal as journal_lib
 from nova_throttle import lifecycle
@@ -51,7 +51,7 @@ class Completion:
     :param throttle: its admission controller.
     :param succession: tells which migration has a server.
     :param cleanup: gives back what Nova does not.
-    :param reasons: reports what they wait for.
+    :param wait_events: reports what they wait for.
     :param background: does what the next one need not wait for.
     """
 
@@ -63,7 +63,7 @@ class Completion:
         throttle: controller.Controller,
         succession: succession_lib.Succession,
         cleanup: cleanup_lib.Cleanup,
-        reasons: reasons_lib.Reasons,
+        wait_events: wait_events_lib.WaitEvents,
         background: threads.BackgroundWorker,
     ) -> None:
         self._manager = manager
@@ -72,7 +72,7 @@ class Completion:
         self._throttle = throttle
         self._succession = succession
         self._cleanup = cleanup
-        self._reasons = reasons
+        self._wait_events = wait_events
         self._background = background
         # Set by who can: deals with a migration as after a restart.
         self.recover: Callable[[str], None] = lambda migration_uuid: None
@@ -85,7 +85,7 @@ class Completion:
             )
             return
         self._throttle.finish(migration.uuid, migration.error)
-        self._reasons.look()
+        self._wait_events.refresh()
         self._background.do(functools.partial(self._file, migration))
 
     def _file(self, migration: migration_lib.LiveMigration) -> None:
@@ -175,7 +175,7 @@ class Completion:
 
     def _forget(self, migration: migration_lib.LiveMigration) -> None:
         self._migrations.remove(migration)
-        tickets.take_back(self._manager, migration, migration.request.ticket)
+        tickets.withdraw(self._manager, migration, migration.request.ticket)
 
     def find_lost_owners(self, context: Any) -> None:
         """Free slots whose driver never said that it was done."""

@@ -124,7 +124,7 @@ class Deferral:
             'position in the queue and is tried again: %(error)s',
             {
                 'uuid': migration.record.uuid,
-                'dest': migration.dest,
+                'dest': migration.destination,
                 'error': error,
             },
             instance=migration.instance,
@@ -141,7 +141,7 @@ class Deferral:
         if deferred is None or _reason(deferred) is not WaitReason.DOWN:
             return
         now = time.monotonic()
-        for other in self._migrations.queued_for(migration.dest):
+        for other in self._migrations.queued_for(migration.destination):
             uuid = other.record.uuid
             with self._lock:
                 if uuid in self._deferred:
@@ -206,10 +206,14 @@ class Deferral:
             and d.due <= now
             and not request_lib.is_used(d.migration.request.ticket)
         ]
-        down = {d.migration.dest for d in due if _reason(d) is WaitReason.DOWN}
+        down = {
+            d.migration.destination
+            for d in due
+            if _reason(d) is WaitReason.DOWN
+        }
         still_down = {host for host in down if _is_down(context, host)}
         for deferred in due:
-            if deferred.migration.dest in still_down:
+            if deferred.migration.destination in still_down:
                 self._wait_on(deferred)
             else:
                 self._resume(deferred)

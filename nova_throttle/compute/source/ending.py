@@ -110,7 +110,9 @@ class Ending:
                 return self._complete(migration, complete)
             if verdict is Verdict.STAYED:
                 if believed is not verdict:
-                    migration.error = exception.NotArrived(host=migration.dest)
+                    migration.error = exception.NotArrived(
+                        host=migration.destination
+                    )
                 return self._roll_back(migration, roll_back, status)
             # Another operation has moved or deleted the server.
             taken = exception.InstanceTaken(host=self._manager.host)
@@ -137,7 +139,7 @@ class Ending:
             self._manager,
             migration.context,
             migration.instance,
-            migration.dest,
+            migration.destination,
         )
 
     def _complete(
@@ -197,7 +199,7 @@ class Ending:
             '%(error)s',
             {
                 'uuid': migration.uuid,
-                'dest': migration.dest,
+                'dest': migration.destination,
                 'error': error,
             },
             instance=migration.instance,
@@ -224,7 +226,7 @@ class Ending:
                 self._manager,
                 migration.context,
                 migration.instance,
-                migration.dest,
+                migration.destination,
                 migration.block_migration,
                 migration.migrate_data,
                 migration.source_bdms,
@@ -278,7 +280,7 @@ class Ending:
         )
         stays = found.host == self._manager.host
         if stays and found.task_state == task_states.MIGRATING:
-            raise exception.ArrivalNotTaken(host=migration.dest)
+            raise exception.ArrivalNotTaken(host=migration.destination)
 
 
 def is_away(error: BaseException) -> bool:

@@ -62,7 +62,7 @@ def entry_of(
         migration_uuid=migration.record.uuid,
         migration_id=migration.request.arrival,
         instance_uuid=migration.instance.uuid,
-        dest=migration.dest,
+        destination=migration.destination,
         block_migration=migration.block_migration,
         migrate_data=_dump(migration.requested_data, unkept),
         pci_requests=_dump(_pci_requests(migration.instance), unkept),

@@ -29,7 +29,7 @@ from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import succession as succession_lib
 from nova_throttle.compute.source import tickets
-from nova_throttle.compute.source import wait_events as reasons_lib
+from nova_throttle.compute.source import wait_events as wait_events_lib
 from nova_throttle import exception
 from nova_throttle import journal as journal_lib
 
@@ -46,7 +46,7 @@ class Intake:
     :param succession: tells which migration has a server.
     :param cleanup: what undoes a migration of before.
     :param deferral: what has met a fault that may pass.
-    :param reasons: reports what they wait for.
+    :param wait_events: reports what they wait for.
     :param take_out: takes a migration out for good: with it, the final
         status and the reason.
     """
@@ -60,7 +60,7 @@ class Intake:
         succession: succession_lib.Succession,
         cleanup: cleanup_lib.Cleanup,
         deferral: deferral_lib.Deferral,
-        reasons: reasons_lib.Reasons,
+        wait_events: wait_events_lib.WaitEvents,
         take_out: Callable[
             [migration_lib.LiveMigration, str, BaseException], None
         ],
@@ -72,10 +72,10 @@ class Intake:
         self._succession = succession
         self._cleanup = cleanup
         self._deferral = deferral
-        self._reasons = reasons
+        self._wait_events = wait_events
         self._take_out = take_out
 
-    def take(self, migration: migration_lib.LiveMigration) -> None:
+    def accept(self, migration: migration_lib.LiveMigration) -> None:
         """Accept a request, or have it leave with nothing held."""
         try:
             self._migrations.add(migration)
@@ -85,12 +85,12 @@ class Intake:
             return
         try:
             self._make_way(migration)
-            self._accept(migration)
+            self._enqueue(migration)
         except Exception as error:
             self._take_out(migration, 'error', error)
 
-    def _accept(self, migration: migration_lib.LiveMigration) -> None:
-        tickets.hand(self._manager, migration, migration.request.ticket)
+    def _enqueue(self, migration: migration_lib.LiveMigration) -> None:
+        tickets.publish(self._manager, migration, migration.request.ticket)
         event.start(self._manager.host, migration)
         if self._throttle.closed:
             raise exception.AdmissionClosed(
@@ -105,7 +105,7 @@ class Intake:
         self._throttle.submit(
             migration.request, self._deferral.reason(migration)
         )
-        self._reasons.look()
+        self._wait_events.refresh()
 
     def retake(self, migration: migration_lib.LiveMigration) -> None:
         """Put a migration that was accepted before at the head of the queue.
@@ -117,7 +117,7 @@ class Intake:
             self._manager._set_migration_status(migration.record, 'queued')
         self._journal.put(entries.entry_of(migration))
         self._migrations.add(migration)
-        tickets.hand(self._manager, migration, migration.request.ticket)
+        tickets.publish(self._manager, migration, migration.request.ticket)
         self._throttle.resubmit(migration.request)
 
     def _make_way(self, migration: migration_lib.LiveMigration) -> None:

@@ -45,7 +45,7 @@ class LiveMigration:
     """What the source knows of a live migration.
 
     :param context: the request context that it runs under.
-    :param dest: the destination host.
+    :param destination: the destination host.
     :param instance: the instance, as it came with the request.
     :param block_migration: whether disks are copied, as asked for.
     :param record: the migration record.
@@ -59,7 +59,7 @@ class LiveMigration:
     def __init__(
         self,
         context: Any,
-        dest: str,
+        destination: str,
         instance: Any,
         block_migration: Any,
         record: Any,
@@ -71,7 +71,7 @@ class LiveMigration:
         state: State = State.QUEUED,
     ) -> None:
         self.context = context
-        self.dest = dest
+        self.destination = destination
         self.instance = instance
         self.block_migration = block_migration
         self.record = record
@@ -120,7 +120,7 @@ class LiveMigration:
         """What Nova's methods are called with, in their order."""
         return (
             self.context,
-            self.dest,
+            self.destination,
             self.instance,
             self.block_migration,
             self.record,
@@ -234,7 +234,7 @@ class LiveMigration:
             events.Transition(
                 migration_uuid=self.uuid,
                 instance_uuid=self.instance.uuid,
-                destination=self.dest,
+                destination=self.destination,
                 before=before,
                 after=self._state,
                 at=timeutils.utcnow(with_timezone=True),

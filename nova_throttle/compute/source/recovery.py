@@ -26,7 +26,7 @@ from oslo_log import log as logging
 
 from nova_throttle.admission import standstill
 from nova_throttle.compute import assembly as assembly_lib
-from nova_throttle.compute import senders
+from nova_throttle.compute import keyed_workers
 from nova_throttle.compute.source import resumption as resumption_lib
 from nova_throttle import exception
 from nova_throttle import lifecycle
@@ -72,7 +72,9 @@ class Recovery:
         # Two that carry on would each restore the same entry.
         self._carrying = threading.Lock()
         # Each by itself: one whose hypervisor hangs holds up its own only.
-        self._interrupted = senders.Postman('interrupted', self._resume_one)
+        self._interrupted = keyed_workers.KeyedWorkers(
+            'interrupted', self._resume_one
+        )
         parts.completion.recover = self.recover
 
     @property

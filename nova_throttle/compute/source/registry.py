@@ -78,7 +78,7 @@ class Registry:
         return [
             migration
             for migration in list(self._by_migration.values())
-            if migration.dest == dest
+            if migration.destination == dest
             and migration.state is lifecycle.State.QUEUED
         ]
 

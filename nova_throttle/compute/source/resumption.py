@@ -69,7 +69,7 @@ class Resumption:
         context = entries.context_of(entry)
         migration = self._parts.make_migration(
             context,
-            entry.dest,
+            entry.destination,
             stored.instance(context, entry.instance_uuid),
             entry.block_migration,
             stored.migration(context, self._manager.host, entry),
@@ -122,7 +122,7 @@ class Resumption:
     ) -> None:
         standing = self._parts.succession.standing(migration)
         in_driver = migration.state in (State.TRANSFERRING, State.ARRIVED)
-        if in_driver and standing.has_arrived(migration.dest):
+        if in_driver and standing.has_arrived(migration.destination):
             self._finish_on_destination(migration, standing)
         elif migration.state is State.ARRIVED:
             self._finish_if_ours(migration, standing)
@@ -181,7 +181,7 @@ class Resumption:
             self._manager,
             migration.context,
             migration.instance,
-            migration.dest,
+            migration.destination,
         )
         if verdict is arrival.Verdict.ARRIVED:
             self._parts.ending.note_arrival(migration)
@@ -227,7 +227,7 @@ class Resumption:
         self._parts.throttle.finish(migration.uuid)
         if migration.state is not State.ARRIVED:
             self._parts.ending.note_arrival(migration)
-        if standing.rests_on(migration.dest):
+        if standing.rests_on(migration.destination):
             self._parts.ending.finish_again(migration)
         self._close(migration)
 
@@ -236,7 +236,7 @@ class Resumption:
         self._parts.cleanup.begin(
             migration,
             'completed',
-            exception.ArrivedUnseen(host=migration.dest),
+            exception.ArrivedUnseen(host=migration.destination),
         )
         event.finish(migration)
 
@@ -268,6 +268,6 @@ def request_of(entry: Any) -> request_lib.Request:
         entry.migration_uuid,
         entry.migration_id,
         entry.instance_uuid,
-        entry.dest,
+        entry.destination,
         entry.priority,
     )

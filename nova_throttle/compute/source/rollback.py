@@ -103,9 +103,9 @@ class Rollback:
 
     def _ask(self) -> present.Standing:
         """Read again whose the server is: what is known is old."""
-        return present.look(
+        return present.read(
             self._migration.context, self._migration.record, self._state_of
-        ).settled()
+        ).decided()
 
     def _steps(self, standing: present.Standing) -> Iterator[Step]:
         migration, manager = self._migration, self._manager
@@ -144,12 +144,12 @@ class Rollback:
         if migration.may_be_prepared:
             yield lambda: self._undo_preparation(standing.instance)
         yield lambda: allocations.revert(manager, migration, standing.instance)
-        if migration.dest:
+        if migration.destination:
             # Deletes the inactive port bindings of the destination.
             yield lambda: manager.network_api.setup_networks_on_host(
                 migration.context,
                 standing.instance,
-                host=migration.dest,
+                host=migration.destination,
                 teardown=True,
             )
         if _has_claim(migration.requested_data):
@@ -164,7 +164,7 @@ class Rollback:
             self._manager,
             migration.context,
             migration.instance,
-            migration.dest,
+            migration.destination,
             migration.migrate_data,
             self._status,
             source_bdms=migration.source_bdms,
@@ -175,10 +175,10 @@ class Rollback:
         migration = self._migration
         # A service that is down forgets its claims: it rebuilds them, at its
         # start, from the records of migrations that are not over.
-        state = checks.service_state(migration.context, migration.dest)
+        state = checks.service_state(migration.context, migration.destination)
         if state not in ('down', 'deleted'):
             self._manager.compute_rpcapi.drop_move_claim_at_destination(
-                migration.context, migration.instance, migration.dest
+                migration.context, migration.instance, migration.destination
             )
 
     def _close(self) -> None:

@@ -38,7 +38,7 @@ from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import secret
 from nova_throttle.compute.source import tickets
-from nova_throttle.compute.source import wait_events as reasons_lib
+from nova_throttle.compute.source import wait_events as wait_events_lib
 from nova_throttle.compute import threads
 from nova_throttle import exception
 from nova_throttle import journal as journal_lib
@@ -61,7 +61,7 @@ class Run:
     :param throttle: its admission controller.
     :param deferral: what has met a fault that may pass.
     :param cleanup: undoes what was prepared.
-    :param reasons: reports what they wait for.
+    :param wait_events: reports what they wait for.
     :param take_out: takes a migration out for good: with it, the final
         status and the reason.
     """
@@ -74,7 +74,7 @@ class Run:
         throttle: controller.Controller,
         deferral: deferral_lib.Deferral,
         cleanup: cleanup_lib.Cleanup,
-        reasons: reasons_lib.Reasons,
+        wait_events: wait_events_lib.WaitEvents,
         take_out: Callable[
             [migration_lib.LiveMigration, str, BaseException], None
         ],
@@ -85,7 +85,7 @@ class Run:
         self._throttle = throttle
         self._deferral = deferral
         self._cleanup = cleanup
-        self._reasons = reasons
+        self._wait_events = wait_events
         self._take_out = take_out
         # The migrations that a thread asks for right now.
         self._asking = threading.local()
@@ -174,7 +174,7 @@ class Run:
             # The entry that is there leads to the same after a restart.
             LOG.exception('Cannot note that %s is queued again', migration)
         request = request_lib.renewed(migration.request)
-        tickets.hand(self._manager, migration, request.ticket)
+        tickets.publish(self._manager, migration, request.ticket)
         compat.record_task_end(self._manager, migration, failed=False)
         migration.task_key = None
         migration.put_back(request)
@@ -183,7 +183,7 @@ class Run:
             # It became due meanwhile.
             self._throttle.defer(request.migration_uuid, None)
         self._deferral.defer_others(migration)
-        self._reasons.look()
+        self._wait_events.refresh()
 
     def _back_out(
         self, migration: migration_lib.LiveMigration, error: BaseException
@@ -236,8 +236,8 @@ class Run:
             credentials.lend(migration.context)
             secret.read_again(self._manager, migration)
         # Nova's table has the record that the migration had before.
-        if tickets.is_with_nova(self._manager, migration):
-            tickets.hand(self._manager, migration, migration.request.ticket)
+        if tickets.is_published(self._manager, migration):
+            tickets.publish(self._manager, migration, migration.request.ticket)
 
     def prepare(
         self, migration: migration_lib.LiveMigration, source_bdms: Any

@@ -68,6 +68,6 @@ def migration(context: Any, host: str, entry: Any) -> Any:
             source_compute=host,
             source_node=None,
             dest_node=None,
-            dest_compute=entry.dest,
+            dest_compute=entry.destination,
             status='error',
         )

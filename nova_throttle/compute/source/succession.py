@@ -65,7 +65,7 @@ class Succession:
         self, migration: migration_lib.LiveMigration
     ) -> present.Standing:
         """Read whose the server of a migration is by now."""
-        return present.look(migration.context, migration.record, self.state_of)
+        return present.read(migration.context, migration.record, self.state_of)
 
     def is_deleted(self, migration: migration_lib.LiveMigration) -> bool:
         """Tell whether the server of a migration is deleted, or nearly so."""

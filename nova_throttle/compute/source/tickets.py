@@ -19,7 +19,7 @@ from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
 
 
-def hand(
+def publish(
     manager: Any,
     migration: migration_lib.LiveMigration,
     ticket: request_lib.Ticket,
@@ -30,15 +30,15 @@ def hand(
         ticket,
     )
     if ticket.cancelled():
-        take_back(manager, migration, ticket)
+        withdraw(manager, migration, ticket)
 
 
-def is_with_nova(manager: Any, migration: migration_lib.LiveMigration) -> bool:
+def is_published(manager: Any, migration: migration_lib.LiveMigration) -> bool:
     """Tell whether Nova has a ticket of the server of a migration."""
     return migration.instance.uuid in manager._waiting_live_migrations
 
 
-def take_back(
+def withdraw(
     manager: Any,
     migration: migration_lib.LiveMigration,
     ticket: request_lib.Ticket,
@@ -50,7 +50,7 @@ def take_back(
         waiting.pop(migration.instance.uuid, None)
 
 
-def take_all_back(manager: Any, migrations: registry.Registry) -> None:
+def withdraw_all(manager: Any, migrations: registry.Registry) -> None:
     """Leave nothing of ours to Nova, which cancels what is there."""
     waiting = manager._waiting_live_migrations
     for instance_uuid in list(waiting):

@@ -44,7 +44,7 @@ def undo(manager: Any, migration: migration_lib.LiveMigration) -> bool:
             manager,
             migration.context,
             migration.instance,
-            migration.dest,
+            migration.destination,
             destroys,
             migration.migrate_data,
         )
@@ -70,7 +70,7 @@ def _give_volumes_back(
     )
     volumes = [bdm for bdm in bdms if bdm.is_volume]
     manager._remove_remote_volume_connections(
-        migration.context, migration.dest, volumes, migration.instance
+        migration.context, migration.destination, volumes, migration.instance
     )
     manager._rollback_volume_bdms(
         migration.context, volumes, migration.source_bdms, migration.instance
@@ -85,7 +85,7 @@ def _bind_ports(manager: Any, migration: migration_lib.LiveMigration) -> None:
     bindings = manager.network_api.bind_ports_to_host(
         migration.context,
         migration.instance,
-        migration.dest,
+        migration.destination,
         port_profiles={
             vif.port_id: vif.profile
             for vif in data.vifs

@@ -24,7 +24,7 @@ from nova import context as nova_context
 from oslo_log import log as logging
 
 from nova_throttle.admission import snapshot as snapshot_lib
-from nova_throttle.compute import senders
+from nova_throttle.compute import keyed_workers
 from nova_throttle.compute.source import event
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
@@ -40,7 +40,7 @@ _PASSING = frozenset({snapshot_lib.WaitReason.ASKING})
 _Key = tuple[tuple[str, str, str], ...]
 
 
-class Reasons:
+class WaitEvents:
     """Reports what the queue of a host waits for.
 
     :param host: this host.
@@ -59,16 +59,18 @@ class Reasons:
         self._snapshot = snapshot
         self._known: dict[str, _Key] = {}
         self._events: dict[str, _Events] = {}
-        self._postman = senders.Postman('reasons', self._report, threads=1)
+        self._workers = keyed_workers.KeyedWorkers(
+            'wait-events', self._report, threads=1
+        )
 
     @property
     def idle(self) -> bool:
         """Whether all is reported."""
-        return self._postman.idle
+        return self._workers.idle
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Have what changed reported soon."""
-        self._postman.post(self._host)
+        self._workers.post(self._host)
 
     def _report(self, host: str) -> None:
         queue = {e.migration_uuid: e for e in self._snapshot().queue}

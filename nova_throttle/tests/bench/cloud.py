@@ -136,7 +136,9 @@ class Cloud(libvirt_base.ServersTestBase):
         """Wait until ours has nothing to tell to anybody."""
         parts = getattr(self.manager, '_parts', None)
         if parts is not None:
-            self._wait_for(lambda: parts.peers.idle and parts.reasons.idle)
+            self._wait_for(
+                lambda: parts.negotiation.idle and parts.wait_events.idle
+            )
 
     def _wait_for(self, condition: Callable[[], Any]) -> None:
         deadline = time.monotonic() + PATIENCE

@@ -102,7 +102,7 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
 
     def record_calls(self):
         calls = []
-        original = self.src.manager._parts.intake._accept
+        original = self.src.manager._parts.intake._enqueue
 
         def accept(migration):
             calls.append(
@@ -120,7 +120,7 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
             )
             return original(migration)
 
-        self.src.manager._parts.intake._accept = accept
+        self.src.manager._parts.intake._enqueue = accept
         return calls
 
     def test_two_hundred_queued_requests_add_no_thread(self):

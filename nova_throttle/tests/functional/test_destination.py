@@ -233,7 +233,7 @@ class FaultTestCase(DestinationTestCase):
     def test_an_offer_that_is_lost_is_made_again(self):
         a, b = self.occupy()
         self.settle()
-        losing = self.lose(rpcapi.PeerAPI, 'tell')
+        losing = self.lose(rpcapi.HostAPI, 'tell')
         self.guests.release(a)
         self.wait_for(lambda: self.gate().offered == self.uuids(b))
         self.settle()

@@ -55,13 +55,13 @@ class HangingTestCase(test_recovery.RestartTestCase):
     def make_sources_silent(self):
         """Have no source answer what it has for a host that counts."""
 
-        original = rpcapi.PeerAPI.report
+        original = rpcapi.HostAPI.report
 
         def report(api, context, source, *args):
             self.hanging.hang(source)
             return original(api, context, source, *args)
 
-        self.patch(rpcapi.PeerAPI, 'report', report)
+        self.patch(rpcapi.HostAPI, 'report', report)
 
 
 class SilentSourcesTestCase(HangingTestCase):
@@ -80,7 +80,7 @@ class SilentSourcesTestCase(HangingTestCase):
         return servers
 
     def counts(self, host):
-        return self.computes[host].manager._parts.peers.incoming.counts
+        return self.computes[host].manager._parts.negotiation.incoming.counts
 
     def test_the_restored_queue_does_not_wait_for_them(self):
         self.occupy('src')
@@ -168,7 +168,7 @@ class StuckJobTestCase(HangingTestCase):
 
     def test_no_gate_is_held(self):
         self.wait_for(
-            lambda: not self.src.manager._parts.peers.incoming.counts
+            lambda: not self.src.manager._parts.negotiation.incoming.counts
         )
         self.assertNotIn(
             standstill.Standstill.STARTING, self.throttle._admission.standstill

@@ -165,16 +165,16 @@ class OffAtItsTurnTestCase(LocalDisksTestCase):
             asked.append(args)
             raise arrival.exception.HostSilent(host='dest', timeout=30)
 
-        see = arrival.rpcapi.PeerAPI.see
-        arrival.rpcapi.PeerAPI.see = fail
-        self.addCleanup(setattr, arrival.rpcapi.PeerAPI, 'see', see)
+        see = arrival.rpcapi.HostAPI.see
+        arrival.rpcapi.HostAPI.see = fail
+        self.addCleanup(setattr, arrival.rpcapi.HostAPI, 'see', see)
         a = self.run_one()
         self.switch_off(a)
         self.guests.fail(a)
         self.wait_for(lambda: len(asked) > 2)
         self.assertEqual('running', self.status(a))
         self.assertEqual((self.migration(a).uuid,), self.owners())
-        arrival.rpcapi.PeerAPI.see = see
+        arrival.rpcapi.HostAPI.see = see
         self.assert_stays(a, 'failed', 'error')
 
 

@@ -21,8 +21,8 @@ import oslo_messaging as messaging
 from oslo_utils.fixture import uuidsentinel as uuids
 import testtools
 
+from nova_throttle.agreement import controller as controller_lib
 from nova_throttle.agreement import destination
-from nova_throttle.agreement import host as host_lib
 from nova_throttle.agreement import messages
 from nova_throttle.agreement import source
 from nova_throttle import endpoint
@@ -140,7 +140,7 @@ class NonsenseTestCase(testtools.TestCase):
         incoming = destination.Destination(
             'dest', 1, {messages.DESTINATION: 1}, self.told.append
         )
-        throttle = host_lib.HostController(
+        throttle = controller_lib.HostController(
             {'in progress': {'source': 1}},
             start=id,
             source=source.Source('dest', 1),

@@ -55,7 +55,7 @@ READY = messages.Item(
 )
 
 
-class Peers:
+class Negotiation:
     """Remembers what it is told, and always says the same."""
 
     ask = messages.Ask('src', 3, 7, 2, (READY,), complete=True)
@@ -89,13 +89,13 @@ class EndpointTestCase(testtools.TestCase):
         self.useFixture(
             fixtures.MonkeyPatch('nova_throttle.refusal.INTERVAL', 0)
         )
-        self.peers = Peers()
+        self.negotiation = Negotiation()
         self.throttle = controller.Controller(
             {'in progress': {'source': 1}}, start=id
         )
         self.endpoint = endpoint.ThrottleEndpoint(
             types.SimpleNamespace(host='src', throttle=self.throttle),
-            self.peers,
+            self.negotiation,
             self.see,
         )
 
@@ -167,32 +167,36 @@ class EndpointTestCase(testtools.TestCase):
         for method, args in (
             (self.endpoint.get_snapshot, ()),
             (self.endpoint.set_limit, ('source', 3)),
-            (self.endpoint.ask, (plain(agreement.Ask, Peers.ask),)),
-            (self.endpoint.tell, (plain(agreement.Tell, Peers.tell),)),
+            (self.endpoint.ask, (plain(agreement.Ask, Negotiation.ask),)),
+            (self.endpoint.tell, (plain(agreement.Tell, Negotiation.tell),)),
             (self.endpoint.report, ('dest', 2)),
         ):
             self.log.reset_output()
             self.assert_refused(exception.AdminRequired, method, user, *args)
-        self.assertEqual([], self.peers.told)
+        self.assertEqual([], self.negotiation.told)
 
     def test_a_call_is_answered(self):
-        answer = self.endpoint.ask(ADMIN, plain(agreement.Ask, Peers.ask))
-        self.assertEqual([Peers.ask], self.peers.told)
-        self.assertEqual(Peers.tell, read(agreement.Tell, answer))
+        answer = self.endpoint.ask(
+            ADMIN, plain(agreement.Ask, Negotiation.ask)
+        )
+        self.assertEqual([Negotiation.ask], self.negotiation.told)
+        self.assertEqual(Negotiation.tell, read(agreement.Tell, answer))
 
     def test_a_cast_is_not_answered(self):
         gone = dataclasses.replace(READY, standing=messages.Standing.GONE)
-        ask = dataclasses.replace(Peers.ask, items=(gone,), complete=False)
+        ask = dataclasses.replace(
+            Negotiation.ask, items=(gone,), complete=False
+        )
         answer = self.endpoint.ask(ADMIN, plain(agreement.Ask, ask))
         self.assertIsNone(answer)
-        self.assertEqual([ask], self.peers.told)
+        self.assertEqual([ask], self.negotiation.told)
 
     def test_tell(self):
-        tell = plain(agreement.Tell, Peers.tell)
+        tell = plain(agreement.Tell, Negotiation.tell)
         self.assertIsNone(self.endpoint.tell(ADMIN, tell))
-        self.assertEqual([Peers.tell], self.peers.told)
+        self.assertEqual([Negotiation.tell], self.negotiation.told)
 
     def test_report(self):
         answer = self.endpoint.report(ADMIN, 'dest', 2)
-        self.assertEqual([('dest', 2)], self.peers.told)
-        self.assertEqual(Peers.ask, read(agreement.Ask, answer))
+        self.assertEqual([('dest', 2)], self.negotiation.told)
+        self.assertEqual(Negotiation.ask, read(agreement.Ask, answer))

@@ -24,8 +24,8 @@ import oslo_messaging as messaging
 import testtools
 
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import controller as controller_lib
 from nova_throttle.agreement import destination
-from nova_throttle.agreement import host as host_lib
 from nova_throttle.agreement import messages
 from nova_throttle.agreement import source
 from nova_throttle.compute.destination import decline
@@ -45,7 +45,7 @@ class SpillTestCase(testtools.TestCase):
             'dest', 1, {'destination': 1}, post=id
         )
         self.incoming.resume(standstill.Standstill.COUNTING)
-        self.throttle = host_lib.HostController(
+        self.throttle = controller_lib.HostController(
             {'in progress': {'source': 1}},
             start=id,
             source=source.Source('dest', 1),

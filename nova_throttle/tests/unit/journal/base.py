@@ -31,7 +31,7 @@ def make_entry(name, **values):
         migration_uuid=getattr(uuids, name),
         migration_id=1,
         instance_uuid=uuids.instance,
-        **{'dest': 'dest', **values},
+        **{'destination': 'dest', **values},
     )
 
 

@@ -33,7 +33,11 @@ WRITE, PWRITE, FSYNC, FDATASYNC, FTRUNCATE = 1, 18, 74, 75, 77
 RENAME, LINK, UNLINK = 82, 86, 87
 CHANGES = (PWRITE, FTRUNCATE, RENAME, LINK, UNLINK)
 
-REQUIRED = {'migration_id': 1, 'instance_uuid': 'instance', 'dest': 'dest'}
+REQUIRED = {
+    'migration_id': 1,
+    'instance_uuid': 'instance',
+    'destination': 'dest',
+}
 
 
 def put(name, reason):

@@ -26,7 +26,7 @@ REQUIRED = {
     'migration_uuid': uuids.migration,
     'migration_id': 7,
     'instance_uuid': uuids.instance,
-    'dest': 'dest',
+    'destination': 'dest',
 }
 
 

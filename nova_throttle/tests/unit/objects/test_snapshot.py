@@ -39,7 +39,7 @@ HASHES = {
     agreement.GateNews.obj_name(): '2.0-d1ea0cab0cf30230e82281bb1b1355a0',
     agreement.Item.obj_name(): '2.0-0b95bacf5c6b88f4147c65cd77bcd17c',
     entry_obj.JournalEntry.obj_name(): (
-        '3.0-e9f014bd12a4a805787ebda53d1fb667'
+        '3.0-b98985a10019531d9a18b53cdb78f994'
     ),
     agreement.Offer.obj_name(): '2.0-a2db6ef8fade1e64c31b994fdcba6c71',
     'QueueEntry': '1.0-74ddfe0c75b0eb144886ef1f8baf5bb0',

@@ -18,17 +18,19 @@ Every step is an event: nothing here depends on how fast a machine is.
 import fixtures
 
 from nova_throttle.compute import compat
-from nova_throttle.compute import senders
+from nova_throttle.compute import keyed_workers
 from nova_throttle.tests.unit.compute import test_threads
 
 
-class PostmanTestCase(test_threads.ThreadTestCase):
+class KeyedWorkersTestCase(test_threads.ThreadTestCase):
     """Four threads, two of them for hosts that did not answer."""
 
     def setUp(self):
         super().setUp()
-        self.patch(senders, 'SILENT', 2)
-        self.postman = senders.Postman('a-name', self.deliver, threads=4)
+        self.patch(keyed_workers, 'SILENT', 2)
+        self.workers = keyed_workers.KeyedWorkers(
+            'a-name', self.deliver, threads=4
+        )
         self.addCleanup(self.assert_ended)
         # What each host does with a message: by default it answers.
         self.hosts = {}
@@ -50,11 +52,11 @@ class PostmanTestCase(test_threads.ThreadTestCase):
 
     def post(self, *hosts):
         for host in hosts:
-            self.postman.post(host)
+            self.workers.post(host)
 
     def wait_idle(self):
         self.assert_ended()
-        self.assertTrue(self.postman.idle)
+        self.assertTrue(self.workers.idle)
 
     def take(self, number):
         """Return the hosts that get a message next, in any order."""
@@ -73,7 +75,7 @@ class PostmanTestCase(test_threads.ThreadTestCase):
         self.take(6)
         self.post('d')
         self.assertEqual('d', self.next())
-        self.assertFalse(self.postman.idle)
+        self.assertFalse(self.workers.idle)
         for _ in 'abc':
             blocked.go()
         self.wait_idle()
@@ -122,7 +124,7 @@ class PostmanTestCase(test_threads.ThreadTestCase):
             compat, 'spawn_n', side_effect=RuntimeError
         ):
             self.post('a')
-        self.assertFalse(self.postman.idle)
+        self.assertFalse(self.workers.idle)
         self.post('b')
         self.assertEqual(['a', 'b'], self.take(2))
         self.wait_idle()

@@ -27,11 +27,11 @@ from nova import context as nova_context
 from oslo_log import log as logging
 
 from nova_throttle.admission import effects
+from nova_throttle.agreement import controller as controller_lib
 from nova_throttle.agreement import destination as destination_lib
-from nova_throttle.agreement import host as host_lib
 from nova_throttle.agreement import messages
 from nova_throttle.agreement import source as source_lib
-from nova_throttle.compute import senders
+from nova_throttle.compute import keyed_workers
 from nova_throttle.compute.source import checks
 from nova_throttle import exception
 from nova_throttle import rpcapi
@@ -40,7 +40,7 @@ CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 
-class Peers:
+class Negotiation:
     """The agreement of one host with all others.
 
     :param host: this host.
@@ -62,9 +62,9 @@ class Peers:
         incarnation = time.time_ns()
         self._first_asked = first_asked
         self._changed = changed
-        self._api = rpcapi.PeerAPI()
-        self._asks = senders.Postman('ask', self._ask)
-        self._tells = senders.Postman('tell', self._tell)
+        self._api = rpcapi.HostAPI()
+        self._asks = keyed_workers.KeyedWorkers('ask', self._ask)
+        self._tells = keyed_workers.KeyedWorkers('tell', self._tell)
         self._known_open: set[str] = set()
         limit = CONF.nova_throttle.max_incoming_live_migrations
         self.incoming = destination_lib.Destination(
@@ -73,7 +73,7 @@ class Peers:
             {messages.DESTINATION: limit},
             self._tells.post,
         )
-        self.throttle = host_lib.HostController(
+        self.throttle = controller_lib.HostController(
             stages,
             start,
             source=source_lib.Source(host, incarnation),

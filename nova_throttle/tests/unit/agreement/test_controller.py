@@ -15,8 +15,8 @@
 import testtools
 
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import controller
 from nova_throttle.agreement import destination
-from nova_throttle.agreement import host
 from nova_throttle.agreement import source
 
 Standstill = standstill.Standstill
@@ -28,7 +28,7 @@ class BothSidesTestCase(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.incoming = destination.Destination('d', 1, {'destination': 1}, id)
-        self.throttle = host.HostController(
+        self.throttle = controller.HostController(
             {'in progress': {'source': 1}},
             id,
             source=source.Source('d', 1),

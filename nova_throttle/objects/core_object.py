@@ -49,16 +49,16 @@ def word(kind: type[enum.Enum]) -> Shape:
     return Shape(operator.attrgetter('value'), kind)
 
 
-def row(kind: 'type[Mirror[Any]]') -> Shape:
+def row(kind: 'type[CoreObject[Any]]') -> Shape:
     """Return the shape of a field that holds a list of other objects."""
 
-    def to_core(found: Iterable[Mirror[Any]]) -> tuple[Any, ...]:
+    def to_core(found: Iterable[CoreObject[Any]]) -> tuple[Any, ...]:
         return tuple(each.to_core() for each in found)
 
     return Shape(lambda values: list(map(kind.from_core, values)), to_core)
 
 
-class Mirror(base.ThrottleObject, Generic[Value]):
+class CoreObject(base.ThrottleObject, Generic[Value]):
     """The base of an object that has the fields of a value of the core."""
 
     CORE: ClassVar[type]

@@ -33,7 +33,7 @@ SENDERS = 32
 SILENT = 8
 
 
-class Postman:
+class KeyedWorkers:
     """Deliver to hosts, to several at a time but once at a time to each.
 
     :param name: what its threads are called.

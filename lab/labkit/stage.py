@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 from typing import Any
 
+from labkit.chaos.options import Options
 from labkit.cloud import ApiError
 from labkit.cloud import Cloud
 from labkit.cloud import FINAL
@@ -43,12 +44,14 @@ class Stage:
 
     :param plain: Nova without us.
     :param only: words of which a case's label must have one.
+    :param chaos: what to try of that scenario.
     """
 
     plan: Plan
     cloud: Cloud
     plain: bool
     only: Sequence[str] = ()
+    chaos: Options = Options()
 
     def wanted(self, label: str) -> bool:
         """Whether a case is to be tried."""

@@ -48,12 +48,9 @@ def _seed(stage: Stage, seed: int, label: str) -> Case:
         max_incoming_live_migrations=schedule.incoming,
         housekeeping_interval=10,
     )
-    servers = [
-        server
-        for host in stage.plan.compute_hosts
-        for image in GUESTS
-        for server in stage.boot(1, image, host)
-    ]
+    servers = stage.boot_each(
+        [(i, host) for host in stage.plan.compute_hosts for i in GUESTS]
+    )
     history = History(stage.plan)
     place = _place(stage, seed)
     storm = runs.Run(stage.plan, schedule, servers)

@@ -289,8 +289,11 @@ def start_api(plan: Plan, name: str) -> None:
 
 
 def kill_api(plan: Plan, name: str) -> None:
-    """End one API as kill -9 does."""
+    """End one API as kill -9 does, and wait until its port is free."""
     hosts.kill(plan, CONTROL, _module(name))
+    shell.wait_for(
+        f'end of {name}', lambda: not _runs(plan, _module(name)), PATIENCE
+    )
 
 
 def _module(name: str) -> str:

@@ -147,6 +147,8 @@ def restart_dead(plan: Plan, spared: Sequence[str]) -> None:
             computes.start_host(plan, host)
             computes.start(plan, host)
         if CONTROL not in spared:
+            for name in control.APIS:
+                control.start_api(plan, name)
             for name in control.WORKERS:
                 control.start_worker(plan, name)
 

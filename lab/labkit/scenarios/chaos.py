@@ -78,7 +78,10 @@ def _look(stage: Stage, storm: runs.Run) -> list[str]:
             lambda watch: watch.over() == len(watch.last),
             PATIENCE,
         )
-    return stage.problems(storm.watch, PATIENCE)
+    try:
+        return stage.problems(storm.watch, PATIENCE)
+    except ApiError as error:
+        return [f'an API does not answer when all is healed: {error}']
 
 
 def _keep(

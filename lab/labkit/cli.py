@@ -15,6 +15,7 @@
 import argparse
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -147,6 +148,9 @@ def _status(plan: Plan, _arguments: argparse.Namespace) -> int:
 def _run(plan: Plan, arguments: argparse.Namespace) -> int:
     """Run scenarios (all of them if none is named)."""
     checks.check_root()
+    # To be ended is to be interrupted: what was broken is healed first.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     mode = 'plain' if arguments.plain else 'ours'
     if not arguments.plain and plan.mode == 'plain':
         up.install(plan, plain=False)
@@ -201,6 +205,8 @@ def _trace(plan: Plan, arguments: argparse.Namespace) -> None:
         cloud = Cloud(plan)
         files, known = trace.logs(plan), trace.records(cloud, cloud.servers())
     words = trace.names(known, arguments.migration)
+    # A pager that is left ends this too.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for line in trace.merge(files, words):
         print(line)
 

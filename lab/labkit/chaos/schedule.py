@@ -17,9 +17,11 @@ LIMITS = ((2, 1), (1, 1), (2, 2), (3, 2))
 ABORTS = 0.15
 OVERLAPS = 0.3
 # Longer than the time-out of a message, and than a service is missed.
-LONG = 0.15, (62.0, 80.0)
-SHORT = (2.0, 20.0)
-CALM = 10.0
+LONG = 0.1, (62.0, 80.0)
+SHORT = (2.0, 15.0)
+# From one fault to the next: two at once, or when services are back, because
+# migrations that never begin show nothing.
+SOON, LATER = (0.0, 3.0), (10.0, 25.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +88,7 @@ def _requests(
 ) -> Iterator[Request]:
     at = 0.0
     while True:
-        at += chance.uniform(0.5, 5)
+        at += chance.uniform(1, 6)
         if at >= seconds:
             return
         pick = chance.randrange(1000)
@@ -108,7 +110,7 @@ def _troubles(
 
     The first comes when some migrations are on their way.
     """
-    at, deck = CALM, list[str]()
+    at, deck = LATER[0], list[str]()
     while at < seconds:
         deck = deck or chance.sample(list(faults), len(faults))
         fault = deck.pop()
@@ -116,8 +118,4 @@ def _troubles(
         often, span = LONG
         lasts = chance.uniform(*(span if chance.random() < often else SHORT))
         yield Trouble(round(at, 1), fault, where, round(lasts, 1))
-        at += (
-            chance.uniform(0, 3)
-            if chance.random() < OVERLAPS
-            else (chance.uniform(6, 16))
-        )
+        at += chance.uniform(*(SOON if chance.random() < OVERLAPS else LATER))

@@ -21,7 +21,8 @@ from labkit.stage import Stage
 from labkit import trace
 
 GUESTS = ('idle', 'dirty2')
-PATIENCE = 300
+# For migrations to end, and then for what they held to be given back.
+PATIENCE, AFTERWARDS = 240, 90
 
 
 def run(stage: Stage) -> Iterator[Case]:
@@ -79,7 +80,7 @@ def _look(stage: Stage, storm: runs.Run) -> list[str]:
             PATIENCE,
         )
     try:
-        return stage.problems(storm.watch, PATIENCE)
+        return stage.problems(storm.watch, AFTERWARDS)
     except ApiError as error:
         return [f'an API does not answer when all is healed: {error}']
 

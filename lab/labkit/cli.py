@@ -92,6 +92,7 @@ def _add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
     if name == 'trace':
         add('migration', help='its UUID or its id')
         add('--run', type=pathlib.Path, help='the directory of a kept run')
+        add('--short', action='store_true', help='without tracebacks')
     if name == 'logs':
         add('host', nargs='?', default='', help='of this host only')
     if name in ('exec', 'openstack', 'tempest'):
@@ -207,7 +208,7 @@ def _trace(plan: Plan, arguments: argparse.Namespace) -> None:
     words = trace.names(known, arguments.migration)
     # A pager that is left ends this too.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    for line in trace.merge(files, words):
+    for line in trace.merge(files, words, arguments.short):
         print(line)
 
 

@@ -133,11 +133,14 @@ def load(place: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def merge(
-    files: Iterable[tuple[pathlib.Path, pathlib.Path]], words: Sequence[str]
+    files: Iterable[tuple[pathlib.Path, pathlib.Path]],
+    words: Sequence[str],
+    short: bool = False,
 ) -> Iterator[str]:
     """Return the lines with one of the words, in the order of their times.
 
     :param files: log files and their names.
+    :param short: only the first line of what was written at once.
     """
     entries = [entry for file in files for entry in _read(*file)]
     taken = [entry for entry in entries if entry.has(words)]
@@ -154,7 +157,7 @@ def merge(
         and not entry.has(words)
     ]
     for entry in sorted(taken, key=lambda entry: entry.at):
-        for line in entry.lines:
+        for line in entry.lines[: 1 if short else None]:
             yield f'{entry.origin:22} {line}'
 
 

@@ -132,6 +132,38 @@ class FaultsTestCase(unittest.TestCase):
         self.assertEqual(['compute1', 'compute3'], seen)
 
 
+class HealAllTestCase(unittest.TestCase):
+    def setUp(self):
+        self.plan = Plan(pathlib.Path('/nowhere'), 2)
+        self.healed = []
+        for target, name in (
+            (faults.control, 'start_services'),
+            (faults.computes, 'have_reported'),
+            (shell.time, 'sleep'),
+        ):
+            patch = mock.patch.object(target, name, autospec=True)
+            patch.start()
+            self.addCleanup(patch.stop)
+        table = {
+            'of hosts': faults.Fault(1, None, self.heal),
+            'of the control plane': faults.Fault(0, None, self.heal),
+        }
+        patch = mock.patch.object(faults, 'FAULTS', table)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def heal(self, plan, hosts):
+        self.healed.append(hosts)
+        if len(self.healed) == 1:
+            raise shell.LabError('not yet')
+
+    def test_all_of_it_until_all_runs(self):
+        """Something may not start at once, or not report at once."""
+        faults.computes.have_reported.side_effect = [False, True]
+        faults.heal_all(self.plan, None)
+        self.assertEqual(5 * [['compute1', 'compute2']], self.healed)
+
+
 def record(number, status, server='one'):
     places = ('compute1', 'compute2')
     return Migration(number, f'm{number}', server, *places, status, '')

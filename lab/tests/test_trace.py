@@ -80,6 +80,10 @@ class MergeTestCase(unittest.TestCase):
         self.assertIn('migration 1 ', lines[3])
         self.assertIn('File "x.py"', lines[-1])
 
+    def test_without_the_traceback(self):
+        files = trace.kept(self.place)
+        self.assertEqual(6, len(list(trace.merge(files, WORDS, short=True))))
+
     def test_nothing_about_it(self):
         self.assertEqual([], self.merge(['m3']))
 

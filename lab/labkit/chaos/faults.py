@@ -24,7 +24,8 @@ from labkit.plan import Plan
 from labkit import shell
 
 Step = Callable[[Plan, Sequence[str]], None]
-COMPUTE, CONDUCTOR = 'bin/nova-compute', 'bin/nova-conductor'
+# The conductor's workers have the name alone in their titles.
+COMPUTE, CONDUCTOR = 'bin/nova-compute', 'nova-conductor'
 PAUSE, RESUME = signal.SIGSTOP, signal.SIGCONT
 
 

@@ -15,9 +15,11 @@
 import argparse
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
+from labkit.chaos.options import Options
 from labkit import checks
 from labkit.cloud import ApiError
 from labkit.cloud import Cloud
@@ -31,6 +33,7 @@ from labkit import scenarios
 from labkit import shell
 from labkit.stage import Stage
 from labkit import tempest
+from labkit import trace
 from labkit import up
 
 RESULTS = pathlib.Path(__file__).resolve().parents[1] / 'results'
@@ -85,10 +88,28 @@ def _add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
     if name == 'run':
         add('--case', action='append', default=[], help='only such cases')
         add('--note', default='', help='kept with the results')
+        _add_chaos(parser.add_argument_group('chaos'))
+    if name == 'trace':
+        add('migration', help='its UUID or its id')
+        add('--run', type=pathlib.Path, help='the directory of a kept run')
+        add('--short', action='store_true', help='without tracebacks')
     if name == 'logs':
         add('host', nargs='?', default='', help='of this host only')
     if name in ('exec', 'openstack', 'tempest'):
         add('words', nargs=argparse.REMAINDER)
+
+
+def _add_chaos(group: argparse._ArgumentGroup) -> None:
+    default = Options()
+    for name, kind, text in (
+        ('seed', int, 'the first seed'),
+        ('seeds', int, 'how many seeds'),
+        ('minutes', float, 'of each seed'),
+        ('load', int, 'busy processes beside it'),
+    ):
+        value = getattr(default, name)
+        help_ = f'{text} (default: {value})'
+        group.add_argument(f'--{name}', type=kind, default=value, help=help_)
 
 
 def _scenario(name: str) -> str:
@@ -128,10 +149,19 @@ def _status(plan: Plan, _arguments: argparse.Namespace) -> int:
 def _run(plan: Plan, arguments: argparse.Namespace) -> int:
     """Run scenarios (all of them if none is named)."""
     checks.check_root()
+    # To be ended is to be interrupted: what was broken is healed first.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     mode = 'plain' if arguments.plain else 'ours'
     if not arguments.plain and plan.mode == 'plain':
         up.install(plan, plain=False)
-    stage = Stage(plan, Cloud(plan), arguments.plain, arguments.case)
+    stage = Stage(
+        *(plan, Cloud(plan), arguments.plain, arguments.case),
+        Options(
+            *(arguments.seed, arguments.seeds, arguments.minutes),
+            *(arguments.load, arguments.results / 'chaos'),
+        ),
+    )
     broken = 0
     for name in arguments.scenario or scenarios.ALL:
         for case in scenarios.ALL[name](stage):
@@ -168,6 +198,20 @@ def _logs(plan: Plan, arguments: argparse.Namespace) -> int:
     return subprocess.call(['tail', '-n', '20', '-F', *files])
 
 
+def _trace(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Show every line of every host about one migration."""
+    if arguments.run:
+        files, known = trace.kept(arguments.run), trace.load(arguments.run)
+    else:
+        cloud = Cloud(plan)
+        files, known = trace.logs(plan), trace.records(cloud, cloud.servers())
+    words = trace.names(known, arguments.migration)
+    # A pager that is left ends this too.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for line in trace.merge(files, words, arguments.short):
+        print(line)
+
+
 def _exec(plan: Plan, arguments: argparse.Namespace) -> int:
     """Run a command inside a host: exec HOST COMMAND."""
     host, *words = arguments.words
@@ -193,6 +237,7 @@ COMMANDS = {
     'table': _table,
     'figures': _figures,
     'logs': _logs,
+    'trace': _trace,
     'exec': _exec,
     'openstack': _openstack,
     'tempest': _tempest,

@@ -79,16 +79,33 @@ class Migration:
     destination: str
     status: str
     updated: str
+    created: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """What was asked of a server."""
+
+    name: str
+    request: str
+    begin: str
 
 
 class Cloud:
     """The administrator's client.
 
     Making one moves this process into the control host's network.
+
+    :param tries: how often to read from a service that does not answer.
+    :param timeout: seconds to wait for an answer.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(
+        self, plan: Plan, tries: int = 20, timeout: float = 120
+    ) -> None:
         self._plan = plan
+        self._tries = tries
+        self._timeout = timeout
         self._token = ''
         pid = hosts.holder(plan, CONTROL)
         if not pid:
@@ -97,7 +114,7 @@ class Cloud:
 
     def get(self, service: str, path: str) -> Any:
         """Read; tried again while the service does not answer."""
-        for _ in range(20):
+        for _ in range(self._tries):
             try:
                 return self.ask(service, 'GET', path)
             except ApiError as error:
@@ -151,7 +168,7 @@ class Cloud:
                 **(headers or {}),
             },
         )
-        return _open(request)
+        return _open(request, self._timeout)
 
     def _log_in(self) -> None:
         identity = {
@@ -241,13 +258,26 @@ class Cloud:
 
     def migration_event(self, server: str) -> dict[str, Any]:
         """Return the event of the source in the last live migration."""
-        path = f'/servers/{server}/os-instance-actions'
-        actions = self.get('nova', path)['instanceActions']
-        last = next(a for a in actions if a['action'] == 'live-migration')
-        found = self.get('nova', f'{path}/{last["request_id"]}')
-        events = found['instanceAction']['events']
+        actions = reversed(self.actions(server))
+        last = next(a for a in actions if a.name == 'live-migration')
+        events = self.events(server, last)
         wanted = 'compute_live_migration'
         return next((e for e in events if e['event'] == wanted), {})
+
+    def actions(self, server: str) -> list[Action]:
+        """Return what was asked of a server, the oldest first."""
+        path = f'/servers/{server}/os-instance-actions'
+        found = self.get('nova', path)['instanceActions']
+        return [
+            Action(a['action'], a['request_id'], a['start_time'])
+            for a in reversed(found)
+        ]
+
+    def events(self, server: str, action: Action) -> list[dict[str, Any]]:
+        """Return what was done for an action."""
+        path = f'/servers/{server}/os-instance-actions/{action.request}'
+        found = self.get('nova', path)['instanceAction']['events']
+        return list(found)
 
 
 def enter_network(pid: int) -> None:
@@ -263,11 +293,11 @@ def _encode(body: Any) -> bytes | None:
     return None if body is None else json.dumps(body).encode()
 
 
-def _open(request: urllib.request.Request) -> tuple[Any, Any]:
+def _open(request: urllib.request.Request, timeout: float) -> tuple[Any, Any]:
     # No proxy of the machine's leads into the lab.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=120) as answer:
+        with opener.open(request, timeout=timeout) as answer:
             text = answer.read()
             return answer.headers, json.loads(text) if text else None
     except urllib.error.HTTPError as error:
@@ -302,4 +332,5 @@ def _migration(item: dict[str, Any]) -> Migration:
         destination=item['dest_compute'] or '',
         status=item['status'],
         updated=item['updated_at'] or '',
+        created=item['created_at'] or '',
     )

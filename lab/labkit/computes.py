@@ -13,6 +13,7 @@
 """Compute hosts: libvirtd and nova-compute, with nova-throttle or without."""
 
 from collections.abc import Mapping
+import contextlib
 import datetime
 import signal
 from typing import Any
@@ -40,6 +41,19 @@ def start_host(plan: Plan, host: str) -> None:
         lambda: 'qemu' in virsh(plan, host, 'uri', check=False),
         PATIENCE,
     )
+
+
+def stop_libvirtd(plan: Plan, host: str) -> None:
+    """Stop libvirtd of a host in order; its guests go on."""
+    word = 'sbin/libvirtd'
+    hosts.kill(plan, host, word, number=signal.SIGTERM)
+    with contextlib.suppress(shell.LabError):
+        shell.wait_for(
+            f'end of libvirtd on {host}',
+            lambda: not hosts.processes(plan, host, word),
+            15,
+        )
+    hosts.kill(plan, host, word)
 
 
 def virsh(plan: Plan, host: str, *words: str, check: bool = True) -> str:
@@ -96,24 +110,27 @@ def start(plan: Plan, host: str) -> None:
 
 def kill(plan: Plan, host: str) -> None:
     """End nova-compute of a host as kill -9 does."""
+    pids = hosts.processes(plan, host, 'bin/nova-compute')
     hosts.kill(plan, host, 'bin/nova-compute', 'privsep-helper')
-    _wait_end(plan, host, 60)
+    _wait_end(plan, host, pids, 60)
 
 
 def terminate(plan: Plan, host: str) -> None:
     """Tell nova-compute of a host to stop in order, and wait for it."""
+    pids = hosts.processes(plan, host, 'bin/nova-compute')
     hosts.kill(plan, host, 'bin/nova-compute', number=signal.SIGTERM)
-    _wait_end(plan, host, PATIENCE)
+    _wait_end(plan, host, pids, PATIENCE)
     hosts.kill(plan, host, 'privsep-helper')
 
 
-def _wait_end(plan: Plan, host: str, seconds: float) -> None:
-    shell.wait_for(
-        f'end of nova-compute on {host}',
-        lambda: not hosts.processes(plan, host, 'bin/nova-compute'),
-        seconds,
-        every=0.1,
-    )
+def _wait_end(plan: Plan, host: str, pids: list[int], seconds: float) -> None:
+    """Wait for the end of these, not of what somebody starts meanwhile."""
+
+    def ended() -> bool:
+        runs = hosts.processes(plan, host, 'bin/nova-compute')
+        return not set(pids) & set(runs)
+
+    shell.wait_for(f'end of nova-compute on {host}', ended, seconds, every=0.1)
 
 
 def restart(plan: Plan, cloud: Cloud, names: list[str]) -> None:
@@ -138,19 +155,27 @@ def wait_up(
     begin: datetime.datetime,
 ) -> None:
     """Wait until nova-compute of some hosts has reported since ``begin``."""
-
-    def reported() -> bool:
-        services = cloud.services()
-        return all(
-            host in services
-            and services[host]['state'] == 'up'
-            and _time(services[host]['updated_at']) > begin
-            for host in names
-        )
-
-    shell.wait_for('nova-compute', reported, PATIENCE, every=1)
+    shell.wait_for(
+        'nova-compute',
+        lambda: have_reported(cloud, names, begin),
+        PATIENCE,
+        every=1,
+    )
     for host in names:
         _check_active(plan, host)
+
+
+def have_reported(
+    cloud: Cloud, names: list[str], begin: datetime.datetime
+) -> bool:
+    """Whether nova-compute of some hosts has reported since ``begin``."""
+    services = cloud.services()
+    return all(
+        host in services
+        and services[host]['state'] == 'up'
+        and _time(services[host]['updated_at']) > begin
+        for host in names
+    )
 
 
 def _time(text: str | None) -> datetime.datetime:

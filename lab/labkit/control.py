@@ -15,6 +15,7 @@
 from collections.abc import Callable
 import concurrent.futures
 import os
+import signal
 import subprocess
 
 from labkit import config
@@ -108,6 +109,14 @@ def start_database(plan: Plan, fresh: bool) -> None:
         f'--bind-address={plan.address(CONTROL)}',
     )
     _wait_port(plan, 'MariaDB', 3306)
+
+
+def stop_database(plan: Plan) -> None:
+    """Stop MariaDB in order."""
+    hosts.kill(plan, CONTROL, 'mariadbd', number=signal.SIGTERM)
+    shell.wait_for(
+        'end of MariaDB', lambda: not _runs(plan, 'mariadbd'), PATIENCE
+    )
 
 
 def start_bus(plan: Plan) -> None:
@@ -243,7 +252,7 @@ def manage(plan: Plan, service: str, *words: str, **env: str) -> None:
 
 def start_api(plan: Plan, name: str) -> None:
     """Start one API, under uWSGI."""
-    if _runs(plan, f'--module\0{APIS[name]}'):
+    if _runs(plan, _module(name)):
         return
     env = {f'OS_{name.upper()}_CONFIG_DIR': str(plan.run / 'etc' / name)}
     if name == 'neutron':
@@ -277,6 +286,18 @@ def start_api(plan: Plan, name: str) -> None:
         PATH=_path(plan),
         **env,
     )
+
+
+def kill_api(plan: Plan, name: str) -> None:
+    """End one API as kill -9 does, and wait until its port is free."""
+    hosts.kill(plan, CONTROL, _module(name))
+    shell.wait_for(
+        f'end of {name}', lambda: not _runs(plan, _module(name)), PATIENCE
+    )
+
+
+def _module(name: str) -> str:
+    return f'--module\0{APIS[name]}'
 
 
 def _path(plan: Plan) -> str:

@@ -76,6 +76,11 @@ def _ip(plan: Plan, host: str, words: str, network_only: bool = False) -> None:
     shell.run('nsenter', '-t', pid, '-n', 'ip', *words.split())
 
 
+def switch(plan: Plan, host: str, network: str, state: str) -> None:
+    """Switch the port that a host has in a network up or down."""
+    _ip(plan, CONTROL, f'link set v{network}{plans.index(host)} {state}')
+
+
 def shape(plan: Plan, rate: str) -> None:
     """Give each compute host's migration link a rate, both ways.
 

@@ -13,12 +13,15 @@
 """The check of R10 and R11: is anything left of what is over?
 
 It looks at everything that can hold something for a live migration: servers,
-records, allocations, port bindings, libvirt's domains and our journal.
+records, allocations, port bindings, libvirt's domains, disks, instance
+actions, our journal and our gates.
 """
 
 from collections.abc import Iterator
+import json
 import pathlib
 import sqlite3
+from typing import Any
 
 from labkit.cloud import Cloud
 from labkit.cloud import FINAL
@@ -35,15 +38,19 @@ def problems(plan: Plan, cloud: Cloud, after: int = 0) -> list[str]:
     """
     servers = cloud.servers()
     migrations = cloud.migrations(after)
-    return [
+    found = [
         *_of_servers(servers),
         *_of_migrations(cloud, migrations),
         *_of_allocations(cloud, servers),
         *_of_bindings(cloud, servers),
         *_of_domains(plan, servers),
+        *_of_disks(plan, servers),
         *_of_events(cloud, servers, migrations),
+        *_of_actions(cloud, servers),
         *_of_journals(plan),
     ]
+    # To ask each host takes seconds; it is of use only if all else is well.
+    return found or list(_of_gates(plan))
 
 
 def _of_servers(servers: list[Server]) -> Iterator[str]:
@@ -102,6 +109,16 @@ def _of_domains(plan: Plan, servers: list[Server]) -> Iterator[str]:
             yield f'{server.host} has no domain of {server.name}'
 
 
+def _of_disks(plan: Plan, servers: list[Server]) -> Iterator[str]:
+    for server in servers:
+        for host in plan.compute_hosts:
+            path = plan.host_dir(host) / f'nova/instances/{server.id}'
+            if path.exists() and host != server.host:
+                yield f'{host} has a directory of {server.name}'
+            elif host == server.host and not path.exists():
+                yield f'{host} has no directory of {server.name}'
+
+
 def _of_events(
     cloud: Cloud, servers: list[Server], migrations: list[Migration]
 ) -> Iterator[str]:
@@ -119,6 +136,44 @@ def _of_events(
                 f'the event of {server.name} says {result}, '
                 f'its migration is {migration.status}'
             )
+
+
+def _of_actions(cloud: Cloud, servers: list[Server]) -> Iterator[str]:
+    """Look for what began for a live migration and has no end."""
+    for server in servers:
+        for action in cloud.actions(server.id):
+            if not action.name.startswith('live'):
+                continue
+            for event in cloud.events(server.id, action):
+                if not event.get('finish_time'):
+                    yield (
+                        f'{event["event"]} of {server.name} has no end '
+                        f'({action.request})'
+                    )
+
+
+def _of_gates(plan: Plan) -> Iterator[str]:
+    """Ask each host as its operator does: who is in progress, who waits?"""
+    for host in plan.compute_hosts:
+        if not computes.throttled(plan, host):
+            continue
+        for gate in _list(plan, 'gate', host):
+            for state in ('Owners', 'Offered', 'Waiting'):
+                if gate[state]:
+                    yield (
+                        f'the gate {gate["Gate"]} of {host} has '
+                        f'{state.lower()}: {gate[state]}'
+                    )
+        for entry in _list(plan, 'queue', host):
+            yield f'{entry["Migration"]} is queued on {host}'
+
+
+def _list(plan: Plan, noun: str, host: str) -> list[dict[str, Any]]:
+    words = (noun, 'list', host, '-f', 'json')
+    found: list[dict[str, Any]] = json.loads(
+        computes.throttle(plan, host, *words)
+    )
+    return found
 
 
 def _of_journals(plan: Plan) -> Iterator[str]:

@@ -116,13 +116,16 @@ def _forbid_services() -> bool:
 def make_cloud(plan: Plan) -> None:
     """Make the environment of the control plane and of a plain compute."""
     _make(plan, 'cloud', '-r', str(plan.home / 'requirements.txt'))
-    if next(plan.venv('cloud').glob('lib/*/site-packages/labmech.py'), None):
+    ours = (plan.home / 'mech/labmech.py').read_text()
+    installed = plan.venv('cloud').glob('lib/*/site-packages/labmech.py')
+    if any(path.read_text() == ours for path in installed):
         return
     source = plan.cache / 'mech'
     shutil.copytree(plan.home / 'mech', source, dirs_exist_ok=True)
     log = plan.logs / 'pip.log'
     pip = plan.venv('cloud') / 'bin/pip'
-    shell.run(pip, 'install', '-q', '--no-deps', source, log=log)
+    words = ('install', '-q', '--no-deps', '--force-reinstall')
+    shell.run(pip, *words, source, log=log)
     shutil.rmtree(source)
 
 

@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 from typing import Any
 
+from labkit.chaos.options import Options
 from labkit.cloud import ApiError
 from labkit.cloud import Cloud
 from labkit.cloud import FINAL
@@ -35,6 +36,8 @@ from labkit.watch import Watch
 
 PATIENCE = 600
 RATE = '200mbit'
+# What a guest prints that writes nothing; the others write.
+READY = {'idle': 'GUEST READY'}
 
 
 @dataclasses.dataclass
@@ -43,12 +46,14 @@ class Stage:
 
     :param plain: Nova without us.
     :param only: words of which a case's label must have one.
+    :param chaos: what to try of that scenario.
     """
 
     plan: Plan
     cloud: Cloud
     plain: bool
     only: Sequence[str] = ()
+    chaos: Options = Options()
 
     def wanted(self, label: str) -> bool:
         """Whether a case is to be tried."""
@@ -98,28 +103,29 @@ class Stage:
 
     def boot(self, count: int, image: str, host: str) -> list[Server]:
         """Boot guests on a host and wait until they write."""
-        cloud = self.cloud
-        wanted = {
-            'imageRef': seed.find(cloud, 'glance', 'image', image),
-            'flavorRef': seed.find(cloud, 'nova', 'flavor', seed.FLAVOR),
-            'networks': [
-                {'uuid': seed.find(cloud, 'neutron', 'network', seed.NETWORK)}
-            ],
-            'host': host,
-        }
-        first = len(cloud.servers()) + 1
-        shell.say(f'Booting {count} guests {image} on {host}')
-        booted = []
-        for number in range(first, first + count):
-            body = {'server': {'name': f's{number}', **wanted}}
-            answer = cloud.ask('nova', 'POST', '/servers', body)
-            booted.append(answer['server']['id'])
+        return self.boot_each([(image, host)] * count)
+
+    def boot_each(self, guests: Sequence[tuple[str, str]]) -> list[Server]:
+        """Boot guests at once and wait until they write.
+
+        :param guests: image and host of each.
+        """
+        first = len(self.cloud.servers()) + 1
+        where = ', '.join(f'{image} on {host}' for image, host in guests)
+        shell.say(f'Booting guests: {where}')
+        booted = [
+            _boot(self.cloud, f's{number}', image, host)
+            for number, (image, host) in enumerate(guests, first)
+        ]
         self._wait_built(booted)
-        servers = [cloud.server(uuid) for uuid in booted]
-        word = 'GUEST READY' if image == 'idle' else 'GUEST WRITES'
+        servers = [self.cloud.server(uuid) for uuid in booted]
+        words = [READY.get(image, 'GUEST WRITES') for image, _ in guests]
         shell.wait_for(
             'writing guests',
-            lambda: all(word in self.console(server) for server in servers),
+            lambda: all(
+                word in self.console(server)
+                for word, server in zip(words, servers, strict=True)
+            ),
             PATIENCE,
             every=1,
         )
@@ -269,6 +275,19 @@ class Stage:
         )
         for consumer in self._allocated():
             self.cloud.ask('placement', 'DELETE', f'/allocations/{consumer}')
+
+
+def _boot(cloud: Cloud, name: str, image: str, host: str) -> str:
+    network = seed.find(cloud, 'neutron', 'network', seed.NETWORK)
+    wanted = {
+        'name': name,
+        'imageRef': seed.find(cloud, 'glance', 'image', image),
+        'flavorRef': seed.find(cloud, 'nova', 'flavor', seed.FLAVOR),
+        'networks': [{'uuid': network}],
+        'host': host,
+    }
+    answer = cloud.ask('nova', 'POST', '/servers', {'server': wanted})
+    return str(answer['server']['id'])
 
 
 def is_live(migration: Migration) -> bool:

@@ -41,6 +41,7 @@ class Watch:
     :param after: the highest id of a migration before.
     :param incoming_on: count the domains that arrive on this host.
     :param ask: returns the records; the API by default.
+    :param tell: is told of each change.
     """
 
     plan: Plan
@@ -48,6 +49,7 @@ class Watch:
     after: int
     incoming_on: str = ''
     ask: Callable[[], list[Migration]] | None = None
+    tell: Callable[[str], None] = shell.say
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     most_out: int = 0
     most_in: int = 0
@@ -85,7 +87,7 @@ class Watch:
             'status': migration.status,
         }
         self.history.append(line)
-        shell.say(
+        self.tell(
             f'{at:6.1f} s  migration {migration.id} '
             f'{migration.source} -> {migration.destination} '
             f'{migration.status}'

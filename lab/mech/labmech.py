@@ -18,14 +18,21 @@ port bindings as in a real cloud. Nothing is connected to anything.
 
 from typing import Any
 
+from neutron.db.models import port_forwarding  # noqa: F401 refers to ports
 from neutron_lib.plugins.ml2 import api
+from sqlalchemy import orm
 
 
 class LabMechanism(api.MechanismDriver):  # type: ignore[misc]
     """Binds every port to the first segment."""
 
     def initialize(self) -> None:
-        """Need nothing."""
+        """Let SQLAlchemy complete what refers to ports.
+
+        Without it neutron 29 answers 500 to all requests for ports until
+        somebody asks for networks.
+        """
+        orm.configure_mappers()
 
     @property
     def connectivity(self) -> str:

@@ -12,11 +12,13 @@
 
 """The check after each case finds what is left behind, and nothing else."""
 
+import json
 import pathlib
 import tempfile
 import unittest
 from unittest import mock
 
+from labkit.cloud import Action
 from labkit.cloud import Migration
 from labkit.cloud import Server
 from labkit import computes
@@ -41,6 +43,7 @@ class FakeCloud:
         self.allocations = {'server': ['two'], 'migration': []}
         self.ports = [[('compute2', 'ACTIVE')]]
         self.event = {'result': 'Success'}
+        self.end = '2026-11-26T00:00:00'
 
     def servers(self):
         return [Server(**self.server)]
@@ -61,6 +64,14 @@ class FakeCloud:
     def migration_event(self, server):
         return self.event
 
+    def actions(self, server):
+        names = ('create', 'live-migration', 'live_migration_cancel')
+        return [Action(name, f'req-{name}', '') for name in names]
+
+    def events(self, server, action):
+        end = None if action.name == 'create' else self.end
+        return [{'event': 'compute', 'finish_time': end}]
+
 
 class ProblemsTestCase(unittest.TestCase):
     def setUp(self):
@@ -77,6 +88,11 @@ class ProblemsTestCase(unittest.TestCase):
         )
         patch.start()
         self.addCleanup(patch.stop)
+        self.make_disk('compute2')
+
+    def make_disk(self, host):
+        path = self.plan.host_dir(host) / 'nova/instances/server'
+        path.mkdir(parents=True)
 
     def assert_found(self, *problems):
         found = settled.problems(self.plan, self.cloud)
@@ -131,3 +147,58 @@ class ProblemsTestCase(unittest.TestCase):
     def test_domain_that_is_paused(self):
         self.domains['compute2'] = {'instance-1': 'paused'}
         self.assert_found('the domain of s1 on compute2 is paused')
+
+    def test_disk_on_another_host(self):
+        self.make_disk('compute1')
+        self.assert_found('compute1 has a directory of s1')
+
+    def test_disk_that_is_gone(self):
+        (self.plan.host_dir('compute2') / 'nova/instances/server').rmdir()
+        self.assert_found('compute2 has no directory of s1')
+
+    def test_action_without_an_end(self):
+        self.cloud.end = None
+        self.assert_found(
+            'compute of s1 has no end (req-live-migration)',
+            'compute of s1 has no end (req-live_migration_cancel)',
+        )
+
+
+class GatesTestCase(unittest.TestCase):
+    """What the operator's command says of one host."""
+
+    def setUp(self):
+        self.gate = {
+            'Gate': 'source',
+            'Owners': [],
+            'Offered': [],
+            'Waiting': 0,
+        }
+        self.queue = []
+        for name, answer in (('throttled', True), ('throttle', self.say)):
+            patch = mock.patch.object(computes, name, autospec=True)
+            double = patch.start()
+            self.addCleanup(patch.stop)
+            if callable(answer):
+                double.side_effect = answer
+            else:
+                double.return_value = answer
+
+    def say(self, plan, host, noun, *words):
+        return json.dumps([self.gate] if noun == 'gate' else self.queue)
+
+    def find(self):
+        return list(settled._of_gates(Plan(pathlib.Path('/nowhere'), 1)))
+
+    def test_nothing(self):
+        self.assertEqual([], self.find())
+
+    def test_an_owner(self):
+        self.gate['Owners'] = ['m1']
+        self.assertEqual(
+            ["the gate source of compute1 has owners: ['m1']"], self.find()
+        )
+
+    def test_one_that_is_queued(self):
+        self.queue = [{'Migration': 'm1'}]
+        self.assertEqual(['m1 is queued on compute1'], self.find())

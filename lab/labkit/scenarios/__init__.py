@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from labkit.results import Case
 from labkit.scenarios import abort
 from labkit.scenarios import bus
+from labkit.scenarios import chaos
 from labkit.scenarios import crash
 from labkit.scenarios import destination
 from labkit.scenarios import drain
@@ -45,4 +46,5 @@ ALL: dict[str, Callable[[Stage], Iterator[Case]]] = {
     'bus': bus.run,
     'power': power.run,
     'rolling': rolling.run,
+    'chaos': chaos.run,
 }

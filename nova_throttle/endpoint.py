@@ -17,6 +17,7 @@ sender gets an error of ours.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 import functools
 import inspect
@@ -33,6 +34,7 @@ from oslo_utils import uuidutils
 from nova_throttle.admission import controller
 from nova_throttle.agreement import messages
 from nova_throttle import exception
+from nova_throttle import lifecycle
 from nova_throttle.objects import agreement
 from nova_throttle.objects import base as objects_base
 from nova_throttle.objects import snapshot as snapshot_obj
@@ -100,6 +102,7 @@ class ThrottleEndpoint:
     :param manager: the manager whose throttle is meant.
     :param peers: the agreement of its host with others.
     :param see: tells what the hypervisor shows of the guest of a server.
+    :param migrations: returns those of this host that are not over.
     """
 
     target = messaging.Target(
@@ -111,10 +114,12 @@ class ThrottleEndpoint:
         manager: Manager,
         peers: Negotiation,
         see: Callable[[Any, str], str],
+        migrations: Callable[[], Iterable[lifecycle.View]] = tuple,
     ) -> None:
         self._manager = manager
         self._peers = peers
         self._see = see
+        self._migrations = migrations
         self._refusals = refusal.Refusals()
 
     @_for_administrators('seeing the queue')
@@ -242,7 +247,9 @@ class ThrottleEndpoint:
     def _snapshot(self, versions: Mapping[str, str] | None) -> dict[str, Any]:
         value = self._manager.throttle.snapshot()
         return _dump(
-            snapshot_obj.Snapshot.from_core(self._manager.host, value),
+            snapshot_obj.Snapshot.from_core(
+                self._manager.host, value, self._migrations()
+            ),
             versions,
         )
 

@@ -7,6 +7,7 @@ migration is over, or still has its server, follows from its state alone.
 """
 
 from collections.abc import Mapping
+import dataclasses
 import enum
 
 from nova_throttle import exception
@@ -29,6 +30,24 @@ class State(str, enum.Enum):
     # The guest stays: whatever was done for the migration is undone.
     ROLLING_BACK = 'rolling back'
     OVER = 'over'
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What can be seen of a live migration that is not over.
+
+    :param migration_uuid: which one.
+    :param instance_uuid: the server.
+    :param destination: the destination host.
+    :param state: how far it has come.
+    :param problem: why it is not over; empty if nothing is wrong.
+    """
+
+    migration_uuid: str
+    instance_uuid: str
+    destination: str
+    state: State
+    problem: str = ''
 
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {

@@ -27,11 +27,13 @@ from cliff import command
 from cliff import commandmanager
 
 from nova_throttle.cmd import gate
+from nova_throttle.cmd import migration
 from nova_throttle.cmd import queue
 
 COMMANDS: dict[str, type[command.Command]] = {
     'gate list': gate.GateList,
     'limit set': gate.LimitSet,
+    'migration list': migration.MigrationList,
     'queue list': queue.QueueList,
 }
 

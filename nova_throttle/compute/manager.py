@@ -37,6 +37,7 @@ from nova_throttle.compute import sight
 from nova_throttle.compute.source import abort
 from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import arrival
+from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import recovery
 from nova_throttle.compute.source import tickets
 from nova_throttle.compute import startup
@@ -65,6 +66,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
                 self,
                 self._parts.negotiation,
                 functools.partial(sight.of_server, self),
+                functools.partial(entries.views, self._parts.journal),
             )
         )
         # Here, in the main thread, it ends the process in either mode.

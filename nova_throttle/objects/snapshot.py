@@ -16,11 +16,13 @@ Each object mirrors one frozen value of the core, field by field. Whoever
 changes a field raises the version and says how to make the older one.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from oslo_versionedobjects import fields
 
 from nova_throttle.admission import snapshot as core
+from nova_throttle import lifecycle
 from nova_throttle.objects import base
 from nova_throttle.objects import core_object
 
@@ -127,28 +129,65 @@ class QueueEntry(core_object.CoreObject[core.QueueEntry]):
 
 
 @base.ThrottleVersionedObjectRegistry.register
-class Snapshot(base.ThrottleObject):
-    """All gates of one host, and its queue in its order."""
+class MigrationView(core_object.CoreObject[lifecycle.View]):
+    """One live migration that is not over, and how far it has come."""
 
     # Version 1.0: Initial version
     VERSION = '1.0'
+    CORE = lifecycle.View
+    SHAPES = {'state': core_object.word(lifecycle.State)}
+
+    fields = {
+        'migration_uuid': fields.UUIDField(),
+        'instance_uuid': fields.UUIDField(),
+        'destination': fields.StringField(),
+        'state': fields.EnumField(
+            valid_values=[state.value for state in lifecycle.State]
+        ),
+        'problem': fields.StringField(),
+    }
+
+
+@base.ThrottleVersionedObjectRegistry.register
+class Snapshot(base.ThrottleObject):
+    """All gates of one host, its queue in its order, and what is not over."""
+
+    # Version 1.0: Initial version
+    # Version 1.1: Added migrations
+    VERSION = '1.1'
 
     fields = {
         'host': fields.StringField(),
         'gates': fields.ListOfObjectsField('Gate'),
         'queue': fields.ListOfObjectsField('QueueEntry'),
         'closed': fields.BooleanField(),
+        'migrations': fields.ListOfObjectsField('MigrationView'),
     }
 
     @classmethod
-    def from_core(cls, host: str, value: core.Snapshot) -> 'Snapshot':
+    def from_core(
+        cls,
+        host: str,
+        value: core.Snapshot,
+        migrations: Iterable[lifecycle.View] = (),
+    ) -> 'Snapshot':
         """Make an object of the core's value.
 
         :param host: where it was taken.
+        :param migrations: those of the host that are not over.
         """
         return cls(
             host=host,
             gates=[Gate.from_core(gate) for gate in value.gates.values()],
             queue=[QueueEntry.from_core(entry) for entry in value.queue],
             closed=value.closed,
+            migrations=list(map(MigrationView.from_core, migrations)),
         )
+
+    def obj_make_compatible(
+        self, primitive: dict[str, Any], target_version: str
+    ) -> None:
+        """Make the plain data of an older version."""
+        super().obj_make_compatible(primitive, target_version)
+        if base.is_before(target_version, '1.1'):
+            primitive.pop('migrations', None)

@@ -16,6 +16,7 @@ Only what Nova stores nowhere, and never a secret: the request's identity is
 kept without its token, and volumes without their connections.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from nova import context as nova_context
@@ -25,6 +26,7 @@ from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
 from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle import journal as journal_lib
 from nova_throttle import lifecycle
 from nova_throttle.objects import entry as entry_lib
 
@@ -75,6 +77,18 @@ def entry_of(
         prepared=migration.may_be_prepared,
         **values,
     )
+
+
+def views(journal: journal_lib.Journal) -> Iterator[lifecycle.View]:
+    """Yield what can be seen of each migration of a host, in their order."""
+    for entry in journal.entries():
+        yield lifecycle.View(
+            migration_uuid=entry.migration_uuid,
+            instance_uuid=entry.instance_uuid,
+            destination=entry.destination,
+            state=lifecycle.State(entry.state),
+            problem=entry.reason or '',
+        )
 
 
 def context_of(entry: Any) -> Any:

@@ -46,6 +46,24 @@ class ShellTestCase(base.ThrottleTestCase):
         self.assertTrue(line.startswith('nova-throttle'), line)
         self.assertIn(expected, line)
 
+    def test_migration_list(self):
+        a, b = self.boot(2)
+        self.guests.hold(a, b)
+        self.migrate(a)
+        self.guests.wait_running(a)
+        self.migrate(b)
+        expected = [
+            {
+                'Migration': self.migration(server).uuid,
+                'Server': server['id'],
+                'Destination': 'dest',
+                'State': state,
+                'Problem': '',
+            }
+            for server, state in ((a, 'transferring'), (b, 'queued'))
+        ]
+        self.assertEqual(expected, self.read('migration', 'list', 'src'))
+
     def test_queue_list(self):
         a, b, c = self.boot(3)
         self.guests.hold(a, b, c)

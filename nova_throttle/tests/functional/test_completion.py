@@ -9,6 +9,8 @@ from nova import objects
 import oslo_messaging
 from oslo_utils import timeutils
 
+from nova_throttle.compute.source import entries
+from nova_throttle import lifecycle
 from nova_throttle.tests.functional import test_arrival
 from nova_throttle.tests.functional import test_recovery
 
@@ -24,6 +26,9 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
         self.assertEqual('running', self.status(self.server))
         found = self.api.get_server(self.server['id'])
         self.assertIn(found['status'], ('MIGRATING', 'ACTIVE'))
+        (view,) = entries.views(self.src.manager._parts.journal)
+        self.assertIs(lifecycle.State.ARRIVED, view.state)
+        self.assertTrue(view.problem)
         # Another one may start meanwhile.
         self.wait_for(lambda: self.owners() == ())
         mend()

@@ -47,6 +47,16 @@ class EveryStepTestCase(base.ThrottleTestCase):
         )
         self.most_owners = 0
         self._spare = []
+        # Servers of which the destination has heard that they arrived.
+        self.taken_over = set()
+        manager = self.computes['dest'].manager
+        original = manager.driver.post_live_migration_at_destination
+
+        def take_over(context, instance, *args):
+            self.taken_over.add(instance.uuid)
+            return original(context, instance, *args)
+
+        manager.driver.post_live_migration_at_destination = take_over
 
     def _check_limit(self):
         self.most_owners = max(self.most_owners, len(self.owners()))
@@ -96,11 +106,17 @@ class EveryStepTestCase(base.ThrottleTestCase):
     def _is_out(self, uuid):
         """Tell whether a migration is out of every table of ours."""
         parts = self.src.manager._parts
-        for departure in list(parts.cleanup._departures.values()):
-            departure.due = 0
+        recovery = self.src.manager._recovery
+        for each in (
+            *list(parts.cleanup._departures.values()),
+            *list(recovery._pending.values()),
+        ):
+            each.due = 0
         parts.cleanup.retry()
+        recovery.carry_on()
         return (
             parts.migrations.of_migration(uuid) is None
+            and uuid not in recovery._pending
             and parts.journal.get(uuid) is None
             and uuid not in self.owners()
             and not parts.cleanup.knows(uuid)
@@ -119,11 +135,19 @@ class EveryStepTestCase(base.ThrottleTestCase):
             server['id'], self.src.manager._waiting_live_migrations
         )
         if self.status(server) == 'completed':
-            self.assert_on(server, 'dest')
+            self.assert_all_is_at(server, 'dest')
         elif not self.entered_driver(server):
             self.assert_left(server, self.status(server), event=False)
         if 'InstanceActionEvent' not in step.name:
             self.assert_event(server)
+
+    def assert_all_is_at(self, server, host):
+        """Check that a server, and all that is held for it, is on a host."""
+        self.assert_on(server, host)
+        self.assertEqual([host], self.allocations(server['id']))
+        self.assertEqual([], self.allocations(self.migration(server).uuid))
+        self.assert_bound(server, host)
+        self.assertIn(server['id'], self.taken_over)
 
     def assert_event(self, server):
         completed = self.status(server) == 'completed'

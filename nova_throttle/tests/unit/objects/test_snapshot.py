@@ -28,6 +28,7 @@ from oslo_versionedobjects import fixture as ovo_fixture
 import testtools
 
 from nova_throttle.admission import snapshot as core
+from nova_throttle import lifecycle
 from nova_throttle.objects import agreement
 from nova_throttle.objects import base
 from nova_throttle.objects import entry as entry_obj
@@ -41,9 +42,10 @@ HASHES = {
     entry_obj.JournalEntry.obj_name(): (
         '3.0-b98985a10019531d9a18b53cdb78f994'
     ),
+    'MigrationView': '1.0-9672f08ba01c51feccd8015bc53fcaa8',
     agreement.Offer.obj_name(): '2.0-a2db6ef8fade1e64c31b994fdcba6c71',
     'QueueEntry': '1.0-74ddfe0c75b0eb144886ef1f8baf5bb0',
-    'Snapshot': '1.0-71b002de3929ad2a76048dda5b4eb5bc',
+    'Snapshot': '1.1-b7b3f604299a9c69dd0ecb672075eda3',
     agreement.Tell.obj_name(): '2.0-8343a79d665a8d7230ded6efadd84481',
     'Wait': '1.3-591000f1d7c16b92e489423ed032d5e6',
 }
@@ -171,6 +173,20 @@ class SnapshotTestCase(testtools.TestCase):
             tuple(wait.to_core() for wait in entry.waits_for),
         )
 
+    def test_every_state_crosses_the_wire(self):
+        views = [
+            lifecycle.View(uuids.a, uuids.b, 'dest', state, 'why')
+            for state in lifecycle.State
+        ]
+        sent = snapshot_obj.Snapshot.from_core('src', VALUE, views)
+        found = self.cross(sent).migrations
+        self.assertEqual(views, [view.to_core() for view in found])
+
+    def test_an_older_reader_gets_no_migrations(self):
+        sent = snapshot_obj.Snapshot.from_core('src', VALUE)
+        found = self.cross(sent, {'Snapshot': '1.0'})
+        self.assertNotIn('migrations', found)
+
     def test_every_reason_crosses_the_wire(self):
         for reason in core.WaitReason:
             wait = snapshot_obj.Wait.from_core(core.Wait(reason))
@@ -180,7 +196,7 @@ class SnapshotTestCase(testtools.TestCase):
 class OlderReaderTestCase(testtools.TestCase):
     """A reader that knows the objects of version 1.0."""
 
-    readable = {'Gate': '1.0', 'Wait': '1.0'}
+    readable = {'Gate': '1.0', 'Snapshot': '1.0', 'Wait': '1.0'}
 
     def data(self, thing):
         """Return the fields that the reader gets."""

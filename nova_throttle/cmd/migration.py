@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The live migrations of a host, from the command line.
+
+What is shown is each one that is not over, in the order of their arrival.
+"""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from nova_throttle.cmd import base
+from nova_throttle.objects import snapshot as snapshot_obj
+
+COLUMNS = ('Migration', 'Server', 'Destination', 'State', 'Problem')
+
+
+class MigrationList(base.HostCommand):
+    """List the live migrations from a host that are not over.
+
+    With how far each has come; and, for one whose end meets a fault, what is
+    tried until it succeeds.
+    """
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+        """Return one row a migration."""
+        snapshot = self.ask(
+            parsed_args, lambda api, ctxt: api.get_snapshot(ctxt)
+        )
+        return COLUMNS, _rows(snapshot)
+
+
+def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
+    # An older release does not say it.
+    for view in snapshot.migrations if 'migrations' in snapshot else ():
+        yield (
+            view.migration_uuid,
+            view.instance_uuid,
+            view.destination,
+            view.state,
+            view.problem,
+        )

@@ -109,7 +109,7 @@ class OneAtATimeTestCase(base.ThrottleTestCase):
                 (
                     (
                         migration.context,
-                        migration.dest,
+                        migration.destination,
                         migration.instance,
                         migration.block_migration,
                         migration.record,

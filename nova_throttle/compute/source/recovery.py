@@ -57,6 +57,10 @@ class _Pending:
     def state(self) -> State:
         return State(self.entry.state)
 
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() >= self.due
+
 
 class Recovery:
     """Carries on with what the journal holds.
@@ -117,21 +121,20 @@ class Recovery:
     def carry_on(self) -> bool:
         """Restore the queue, then have dealt with what was interrupted.
 
-        What fails is tried again when this is called again.
+        What fails is tried again when this is called later.
 
         :returns: whether that should be soon.
         """
         with self._carrying:
             pending = list(self._pending.values())
-            queued = [each for each in pending if each.state is State.QUEUED]
             # Backwards, each before the one that stood behind it.
-            for each in reversed(queued):
-                self._try(each)
+            for each in reversed(pending):
+                if each.state is State.QUEUED and each.is_due:
+                    self._try(each)
             # Also if one failed: it must not keep the others waiting.
             self._parts.throttle.resume(Standstill.STARTING)
         for each in reversed(pending):
-            due = time.monotonic() >= each.due
-            if each.state is not State.QUEUED and due:
+            if each.state is not State.QUEUED and each.is_due:
                 self._interrupted.post(each.entry.migration_uuid)
         return bool(self._pending)
 
@@ -152,6 +155,7 @@ class Recovery:
         try:
             self._resumption.resume(entry)
         except Exception as error:
+            is_first = not pending.due
             pending.due = time.monotonic() + pending.delay
             pending.delay = min(2 * pending.delay, RETRY_LAST)
             LOG.warning(
@@ -163,7 +167,8 @@ class Recovery:
                     'error': error,
                 },
                 instance_uuid=entry.instance_uuid,
-                exc_info=not isinstance(error, exception.ThrottleError),
+                exc_info=is_first
+                and not isinstance(error, exception.ThrottleError),
             )
             self._reread(pending)
             return False

@@ -249,7 +249,7 @@ class CrashTestCase(RestartTestCase):
         self.assertEqual([a['id']], self.guests.started)
         self.guests.release(a)
         self.wait_for(lambda: a['id'] not in self.guests.running)
-        self.look()
+        self.retry()
         self.assert_moved(a)
         self.guests.release_all()
         self.assert_moved(b)

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """The one module that puts the parts of a host together.
 
@@ -22,6 +12,7 @@ import nova.conf
 
 from nova_throttle.admission import request as request_lib
 from nova_throttle.agreement import messages
+from nova_throttle.compute import border
 from nova_throttle.compute import negotiation
 from nova_throttle.compute.source import cleanup
 from nova_throttle.compute.source import completion
@@ -80,7 +71,7 @@ class Assembly:
         the work.
     """
 
-    def __init__(self, manager: Any) -> None:
+    def __init__(self, manager: border.Manager) -> None:
         self.manager = manager
         self.events = events.Port()
         self.migrations = registry.Registry()

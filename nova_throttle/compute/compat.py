@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """What differs between Nova's releases: known here and nowhere else.
 
@@ -27,6 +17,7 @@ from nova import utils
 from nova import version
 from oslo_log import log as logging
 
+from nova_throttle.compute import border
 from nova_throttle import exception
 
 LOG = logging.getLogger(__name__)
@@ -110,7 +101,9 @@ def as_nova_has_it(manager: M) -> M:
     return manager
 
 
-def record_task_start(manager: Any, migration: Any) -> Any:
+def record_task_start(
+    manager: border.Manager, migration: border.MigrationRecord
+) -> Any:
     """Tell Nova's shutdown that it has to wait for a migration.
 
     :returns: how Nova knows the task; None before 34, which does not wait.
@@ -122,13 +115,15 @@ def record_task_start(manager: Any, migration: Any) -> Any:
     )
 
 
-def record_task_end(manager: Any, migration: Any, failed: bool) -> None:
+def record_task_end(
+    manager: border.Manager, migration: border.MigrationRecord, failed: bool
+) -> None:
     """Tell Nova's shutdown that a migration is over."""
     if migration.task_key is not None:
         manager._record_task_end(migration.task_key, failed=failed)
 
 
-def record_arrival_end(manager: Any, instance_uuid: str) -> None:
+def record_arrival_end(manager: border.Manager, instance_uuid: str) -> None:
     """Tell Nova's shutdown that an instance does not come any more.
 
     Nova 34 does it itself when it has finished, or undone, what came; twice
@@ -140,12 +135,12 @@ def record_arrival_end(manager: Any, instance_uuid: str) -> None:
 
 
 def rollback_at_destination(
-    manager: Any,
-    context: Any,
-    instance: Any,
+    manager: border.Manager,
+    context: border.Context,
+    instance: border.Instance,
     dest: str,
     destroy_disks: bool,
-    migrate_data: Any,
+    migrate_data: border.MigrateData,
 ) -> None:
     """Have a destination undo its preparation, and wait for it.
 
@@ -162,7 +157,7 @@ def rollback_at_destination(
 
 
 def _client_of_stopping(
-    api: Any, context: Any, host: str, version: str
+    api: Any, context: border.Context, host: str, version: str
 ) -> Any:
     """Return a client of a host that reaches it while it stops.
 
@@ -202,7 +197,7 @@ def thread_name(work: str) -> str:
 
 
 def spawn_n(
-    context: Any, name: str, func: Callable[..., Any], *args: Any
+    context: border.Context, name: str, func: Callable[..., Any], *args: Any
 ) -> threading.Thread:
     """Run work on its own thread, off every bounded pool of Nova.
 

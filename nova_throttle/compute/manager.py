@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """A ComputeManager that asks before it starts a live migration.
 
@@ -26,6 +16,7 @@ from oslo_log import log as logging
 from nova_throttle.admission import controller
 from nova_throttle.admission import standstill
 from nova_throttle.compute import assembly
+from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute.destination import arrivals
 from nova_throttle.compute.destination import decline
@@ -77,8 +68,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         """The admission controller of this host."""
         return self._parts.throttle
 
-    # Start and stop. Where releases differ, arguments are handed on as they
-    # come.
+    # Start and stop, whose arguments differ between releases
 
     def init_host(self, *args: Any, **kwargs: Any) -> None:
         """Get ready; a manager that was stopped may start again."""
@@ -93,7 +83,9 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self._parts.background.start()
         self._housekeeping.start(CONF.nova_throttle.housekeeping_interval)
 
-    def _reset_live_migration(self, context: Any, instance: Any) -> None:
+    def _reset_live_migration(
+        self, context: border.Context, instance: border.Instance
+    ) -> None:
         if not self._recovery.will_deal_with(instance.uuid):
             super()._reset_live_migration(context, instance)
 
@@ -129,11 +121,11 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def check_can_live_migrate_destination(
         self,
-        ctxt: Any,
-        instance: Any,
-        block_migration: Any,
+        ctxt: border.Context,
+        instance: border.Instance,
+        block_migration: border.BlockMigration,
         disk_over_commit: Any,
-        migration: Any,
+        migration: border.MigrationRecord,
         limits: Any,
     ) -> Any:
         """Decline, while too many wait, what can as well go elsewhere."""
@@ -148,7 +140,11 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         )
 
     def pre_live_migration(
-        self, context: Any, instance: Any, disk: Any, migrate_data: Any
+        self,
+        context: border.Context,
+        instance: border.Instance,
+        disk: Any,
+        migrate_data: border.MigrateData,
     ) -> Any:
         """Prepare, and count what comes whoever sends it."""
         self._arrivals.begin(context, instance)
@@ -157,7 +153,10 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         )
 
     def post_live_migration_at_destination(
-        self, context: Any, instance: Any, block_migration: Any
+        self,
+        context: border.Context,
+        instance: border.Instance,
+        block_migration: border.BlockMigration,
     ) -> Any:
         """Finish here what came."""
         try:
@@ -172,10 +171,10 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def rollback_live_migration_at_destination(
         self,
-        context: Any,
-        instance: Any,
+        context: border.Context,
+        instance: border.Instance,
         destroy_disks: Any,
-        migrate_data: Any,
+        migrate_data: border.MigrateData,
     ) -> Any:
         """Undo here what was prepared."""
         if not present.may_undo(
@@ -198,12 +197,12 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     @nova_manager.wrap_exception()
     def live_migration(
         self,
-        context: Any,
+        context: border.Context,
         dest: str,
-        instance: Any,
-        block_migration: Any,
-        migration: Any,
-        migrate_data: Any,
+        instance: border.Instance,
+        block_migration: border.BlockMigration,
+        migration: border.MigrationRecord,
+        migrate_data: border.MigrateData,
     ) -> None:
         """Queue a live migration and return at once.
 
@@ -217,13 +216,13 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def _do_pre_live_migration_from_source(
         self,
-        context: Any,
+        context: border.Context,
         dest: str,
-        instance: Any,
-        block_migration: Any,
-        migration: Any,
-        migrate_data: Any,
-        source_bdms: Any,
+        instance: border.Instance,
+        block_migration: border.BlockMigration,
+        migration: border.MigrationRecord,
+        migrate_data: border.MigrateData,
+        source_bdms: border.BlockDevices,
     ) -> Any:
         ours = self._parts.migrations.of_migration(migration.uuid)
         if ours is not None:
@@ -241,7 +240,9 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             ours.prepared(migrate_data)
         return migrate_data
 
-    def _set_migration_status(self, migration: Any, status: str) -> None:
+    def _set_migration_status(
+        self, migration: border.MigrationRecord, status: str
+    ) -> None:
         ours = None
         if status == 'running':
             # The last step before the driver.
@@ -254,11 +255,11 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def _post_live_migration(
         self,
-        ctxt: Any,
-        instance: Any,
+        ctxt: border.Context,
+        instance: border.Instance,
         dest: str,
-        block_migration: Any = False,
-        migrate_data: Any = None,
+        block_migration: border.BlockMigration = False,
+        migrate_data: border.MigrateData = None,
         *args: Any,
         **kwargs: Any,
     ) -> Any:
@@ -275,12 +276,12 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def _post_live_migration_update_host(
         self,
-        ctxt: Any,
-        instance: Any,
+        ctxt: border.Context,
+        instance: border.Instance,
         dest: str,
-        block_migration: Any = False,
-        migrate_data: Any = None,
-        source_bdms: Any = None,
+        block_migration: border.BlockMigration = False,
+        migrate_data: border.MigrateData = None,
+        source_bdms: border.BlockDevices = None,
     ) -> Any:
         first, last = (ctxt, instance, dest), {'source_bdms': source_bdms}
         return self._parts.ending.end(
@@ -298,12 +299,12 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def _rollback_live_migration(
         self,
-        context: Any,
-        instance: Any,
+        context: border.Context,
+        instance: border.Instance,
         dest: str,
-        migrate_data: Any = None,
+        migrate_data: border.MigrateData = None,
         migration_status: str = 'failed',
-        source_bdms: Any = None,
+        source_bdms: border.BlockDevices = None,
         **kwargs: Any,
     ) -> Any:
         first, last = (context, instance, dest), {'source_bdms': source_bdms}
@@ -326,7 +327,10 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         )
 
     def _delete_allocation_after_move(
-        self, context: Any, instance: Any, migration: Any
+        self,
+        context: border.Context,
+        instance: border.Instance,
+        migration: border.MigrationRecord,
     ) -> None:
         if migration.is_live_migration:
             allocations.keep(self, context, instance, migration)
@@ -336,7 +340,10 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     @nova_manager.wrap_instance_event(prefix='compute')
     @nova_manager.wrap_instance_fault
     def live_migration_abort(
-        self, context: Any, instance: Any, migration_id: int
+        self,
+        context: border.Context,
+        instance: border.Instance,
+        migration_id: int,
     ) -> None:
         """Abort a live migration that is queued, prepares or runs."""
         abort.abort(self, self._parts, context, instance, migration_id)

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """What this host agrees on with others, over the message bus.
 
@@ -20,7 +10,6 @@ asked again until it answers or its service is known to be down.
 from collections.abc import Callable
 from collections.abc import Mapping
 import time
-from typing import Any
 
 import nova.conf
 from nova import context as nova_context
@@ -31,6 +20,7 @@ from nova_throttle.agreement import controller as controller_lib
 from nova_throttle.agreement import destination as destination_lib
 from nova_throttle.agreement import messages
 from nova_throttle.agreement import source as source_lib
+from nova_throttle.compute import border
 from nova_throttle.compute import keyed_workers
 from nova_throttle.compute.source import checks
 from nova_throttle import exception
@@ -155,7 +145,7 @@ class Negotiation:
                 'Destination %s limits incoming live migrations now', host
             )
 
-    def look(self, context: Any) -> None:
+    def look(self, context: border.Context) -> None:
         """Ask again where no word came for long: messages may be lost."""
         for host in self.throttle.unheard(
             CONF.nova_throttle.housekeeping_interval

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 
 """Whose a server is by now: asked before each write that follows a wait.
@@ -30,6 +20,7 @@ from nova import exception as nova_exception
 from nova import objects
 from oslo_utils import timeutils
 
+from nova_throttle.compute import border
 from nova_throttle import exception
 from nova_throttle import lifecycle
 
@@ -69,8 +60,8 @@ class Standing:
     :param later: those that were asked for later, over or not.
     """
 
-    migration: Any
-    instance: Any
+    migration: border.MigrationRecord
+    instance: border.Instance
     successor: Any
     others: tuple[Any, ...]
     later: tuple[Any, ...]
@@ -169,7 +160,9 @@ class Standing:
 
 
 def read(
-    context: Any, migration: Any, state_of: StateOf = lambda uuid: None
+    context: border.Context,
+    migration: border.MigrationRecord,
+    state_of: StateOf = lambda uuid: None,
 ) -> Standing:
     """Read what has become of a migration and of its server.
 
@@ -212,7 +205,7 @@ def read(
     )
 
 
-def find_instance(context: Any, uuid: str) -> Any:
+def find_instance(context: border.Context, uuid: str) -> Any:
     """Read a server; None if it was deleted."""
     try:
         return objects.Instance.get_by_uuid(
@@ -222,7 +215,7 @@ def find_instance(context: Any, uuid: str) -> Any:
         return None
 
 
-def is_deleted(instance: Any) -> bool:
+def is_deleted(instance: border.Instance) -> bool:
     """Tell whether a server that was looked for is deleted, or nearly so."""
     return (
         instance is None
@@ -231,7 +224,7 @@ def is_deleted(instance: Any) -> bool:
     )
 
 
-def make_migrating(instance: Any) -> None:
+def make_migrating(instance: border.Instance) -> None:
     """Let Nova end a migration of a server whose state was reset.
 
     :raises UnexpectedTaskStateError: if somebody does something with it.
@@ -242,7 +235,9 @@ def make_migrating(instance: Any) -> None:
         found.save(expected_task_state=[None])
 
 
-def comes_to(context: Any, instance: Any, host: str) -> bool:
+def comes_to(
+    context: border.Context, instance: border.Instance, host: str
+) -> bool:
     """Tell whether the server's present migration is one to a host."""
     records = _records(context, instance.uuid)
     standing = [r for r in records if r.status not in _UNDONE] or records
@@ -253,7 +248,10 @@ def comes_to(context: Any, instance: Any, host: str) -> bool:
 
 
 def may_undo(
-    context: Any, host: str, instance_uuid: str, migrate_data: Any
+    context: border.Context,
+    host: str,
+    instance_uuid: str,
+    migrate_data: border.MigrateData,
 ) -> bool:
     """Tell whether what a host prepared for a migration may be undone.
 
@@ -272,7 +270,7 @@ def may_undo(
     )
 
 
-def migration_uuid(migrate_data: Any) -> str | None:
+def migration_uuid(migrate_data: border.MigrateData) -> str | None:
     """Return the migration that migrate_data is of, if it says so."""
     if migrate_data is None or 'migration' not in migrate_data:
         return None
@@ -280,18 +278,18 @@ def migration_uuid(migrate_data: Any) -> str | None:
     return uuid
 
 
-def _records(context: Any, instance_uuid: str) -> list[Any]:
+def _records(context: border.Context, instance_uuid: str) -> list[Any]:
     found = objects.MigrationList.get_by_filters(
         context, {'instance_uuid': instance_uuid}
     )
     return sorted(found, key=lambda record: record.id)
 
 
-def _is_request(record: Any) -> bool:
+def _is_request(record: border.MigrationRecord) -> bool:
     return bool(record.migration_type == LIVE and record.status not in _OVER)
 
 
-def _known(record: Any, state_of: StateOf) -> Any:
+def _known(record: border.MigrationRecord, state_of: StateOf) -> Any:
     if record.status == 'accepted' and state_of(record.uuid) is not None:
         # It has come to its source, which has not said so yet.
         record.status = 'queued'
@@ -299,7 +297,7 @@ def _known(record: Any, state_of: StateOf) -> Any:
     return record
 
 
-def _is_undecided(record: Any) -> bool:
+def _is_undecided(record: border.MigrationRecord) -> bool:
     """Tell whether it is not known where a migration will go.
 
     A request may still be in the hands of the conductor; and an evacuation

@@ -1,24 +1,14 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """What the hypervisor of this host shows of a guest."""
 
 import enum
-from typing import Any
 
 from nova.compute import power_state
 from nova import exception as nova_exception
 from nova import objects
 
+from nova_throttle.compute import border
 from nova_throttle import exception
 
 
@@ -35,7 +25,7 @@ class Sight(str, enum.Enum):
     ABSENT = 'absent'
 
 
-def of_guest(driver: Any, instance: Any) -> Sight:
+def of_guest(driver: border.Driver, instance: border.Instance) -> Sight:
     """Look for a guest on this host.
 
     :raises Exception: what the driver raises if its hypervisor is away.
@@ -54,7 +44,9 @@ def of_guest(driver: Any, instance: Any) -> Sight:
     return known.get(state, Sight.OFF)
 
 
-def of_server(manager: Any, context: Any, instance_uuid: str) -> str:
+def of_server(
+    manager: border.Manager, context: border.Context, instance_uuid: str
+) -> str:
     """Look for the guest of a server, for another host.
 
     :raises HypervisorAway: if that fails.

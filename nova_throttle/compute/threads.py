@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """The threads of what this host does by itself.
 
@@ -27,6 +17,7 @@ from typing import Any
 from nova import context as nova_context
 from oslo_log import log as logging
 
+from nova_throttle.compute import border
 from nova_throttle.compute import compat
 
 LOG = logging.getLogger(__name__)
@@ -54,7 +45,7 @@ class Workers:
         self._work = work
         self._local = threading.local()
 
-    def start(self, migration: Any) -> None:
+    def start(self, migration: border.MigrationRecord) -> None:
         """Run the work of a migration at once.
 
         :param migration: has the request context that it runs under.
@@ -77,7 +68,7 @@ class Workers:
         finally:
             self._local.takes_next = False
 
-    def _run(self, migration: Any) -> None:
+    def _run(self, migration: border.MigrationRecord) -> None:
         while migration is not None:
             self._local.next_one = None
             try:

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """What comes to this host, by facts.
 
@@ -16,8 +6,6 @@ A slot of a destination comes back when the record of its migration is final,
 or when its source is dead and nothing arrives any more. After a restart its
 owners are found in the records before any slot is given.
 """
-
-from typing import Any
 
 from nova.compute import power_state
 from nova import context as nova_context
@@ -29,6 +17,7 @@ from nova_throttle.admission import standstill
 from nova_throttle.agreement import counting
 from nova_throttle.agreement import ledger
 from nova_throttle.agreement import messages
+from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute import keyed_workers
 from nova_throttle.compute import negotiation as negotiation_lib
@@ -49,7 +38,7 @@ class Arrivals:
     """
 
     def __init__(
-        self, manager: Any, peers: negotiation_lib.Negotiation
+        self, manager: border.Manager, peers: negotiation_lib.Negotiation
     ) -> None:
         self._manager = manager
         self._gate = peers.incoming
@@ -64,7 +53,7 @@ class Arrivals:
         """Whether no source is asked."""
         return self._reports.idle
 
-    def look(self, context: Any) -> bool:
+    def look(self, context: border.Context) -> bool:
         """Compare the gate with the records; open it once all is counted.
 
         :returns: whether it is still to be counted.
@@ -95,7 +84,9 @@ class Arrivals:
             self._reports.post(source)
         return self._gate.counts
 
-    def begin(self, context: Any, instance: Any) -> None:
+    def begin(
+        self, context: border.Context, instance: border.Instance
+    ) -> None:
         """Note that this host is asked to prepare for an instance."""
         self._begun.add(instance.uuid)
         if self._gate.begins(instance.uuid):
@@ -122,7 +113,9 @@ class Arrivals:
         # Nova has not, if the last message was declined or never came.
         compat.record_arrival_end(self._manager, instance_uuid)
 
-    def _facts(self, context: Any, **only: str) -> list[ledger.Fact]:
+    def _facts(
+        self, context: border.Context, **only: str
+    ) -> list[ledger.Fact]:
         found = objects.MigrationList.get_by_filters(
             context,
             {
@@ -147,7 +140,7 @@ class Arrivals:
         known = self._gate.migrations().values()
         return {fact.source for fact in facts}.union(known)
 
-    def _arrives(self, context: Any, fact: ledger.Fact) -> bool:
+    def _arrives(self, context: border.Context, fact: ledger.Fact) -> bool:
         """Tell whether a migration of a dead source still comes."""
         try:
             instance = objects.Instance.get_by_uuid(
@@ -160,7 +153,10 @@ class Arrivals:
         return bool(fact.gates) and info.state != power_state.RUNNING
 
     def _free_what_is_over(
-        self, context: Any, known: list[str], facts: list[ledger.Fact]
+        self,
+        context: border.Context,
+        known: list[str],
+        facts: list[ledger.Fact],
     ) -> None:
         open_records = {fact.migration_uuid for fact in facts}
         for uuid in known:
@@ -201,7 +197,7 @@ def _gates(status: str) -> tuple[str, ...]:
     return (messages.DESTINATION,) if status in _ACTIVE else ()
 
 
-def _is_over(context: Any, migration_uuid: str) -> bool:
+def _is_over(context: border.Context, migration_uuid: str) -> bool:
     try:
         found = objects.Migration.get_by_uuid(context, migration_uuid)
     except nova_exception.MigrationNotFound:

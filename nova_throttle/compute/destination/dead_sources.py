@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 
 """The destination's half, for a source that is dead.
@@ -19,12 +9,11 @@ here: the source may never come back, and while the record is open, Nova does
 not let its service be deleted.
 """
 
-from typing import Any
-
 from nova.compute import task_states
 from nova import objects
 from oslo_log import log as logging
 
+from nova_throttle.compute import border
 from nova_throttle.compute import present
 from nova_throttle.compute import sight
 from nova_throttle.compute.source import belongings
@@ -36,7 +25,7 @@ _IN_DRIVER = ('running', 'running (post-copy)')
 _OPEN = ('queued', 'preparing', *_IN_DRIVER)
 
 
-def look(manager: Any, context: Any) -> None:
+def look(manager: border.Manager, context: border.Context) -> None:
     """Give back what migrations to this host hold that never will come."""
     found = objects.MigrationList.get_by_filters(
         context,
@@ -57,7 +46,11 @@ def look(manager: Any, context: Any) -> None:
             _look_at(manager, context, migration)
 
 
-def _look_at(manager: Any, context: Any, migration: Any) -> None:
+def _look_at(
+    manager: border.Manager,
+    context: border.Context,
+    migration: border.MigrationRecord,
+) -> None:
     try:
         standing = present.read(context, migration)
         if standing.was_evacuated:
@@ -74,7 +67,9 @@ def _look_at(manager: Any, context: Any, migration: Any) -> None:
 
 
 def _give_back_of_evacuated(
-    manager: Any, context: Any, standing: present.Standing
+    manager: border.Manager,
+    context: border.Context,
+    standing: present.Standing,
 ) -> None:
     migration = standing.migration
     standing.decided()
@@ -87,7 +82,7 @@ def _give_back_of_evacuated(
     _give_back(manager, context, migration, 'error')
 
 
-def _has_arrived(manager: Any, standing: present.Standing) -> bool:
+def _has_arrived(manager: border.Manager, standing: present.Standing) -> bool:
     """Tell whether a guest runs here that is its dead source's by record."""
     return (
         standing.is_ours
@@ -98,7 +93,11 @@ def _has_arrived(manager: Any, standing: present.Standing) -> bool:
     )
 
 
-def _take_over(manager: Any, context: Any, standing: present.Standing) -> None:
+def _take_over(
+    manager: border.Manager,
+    context: border.Context,
+    standing: present.Standing,
+) -> None:
     """Do what the source would have done, or asked this host to do."""
     migration = standing.migration
     LOG.warning(
@@ -117,7 +116,10 @@ def _take_over(manager: Any, context: Any, standing: present.Standing) -> None:
 
 
 def _give_back(
-    manager: Any, context: Any, migration: Any, status: str
+    manager: border.Manager,
+    context: border.Context,
+    migration: border.MigrationRecord,
+    status: str,
 ) -> None:
     for step in belongings.steps(
         manager,

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """When a destination declines, so that the scheduler chooses another host.
 
@@ -16,20 +6,23 @@ It does so before anything is held for the request: Nova's own check of a
 destination has a lawful no, after which the next host is tried.
 """
 
-from typing import Any
-
 import nova.conf
 from nova import exception as nova_exception
 import oslo_messaging as messaging
 
 from nova_throttle.admission import controller
 from nova_throttle.agreement import messages
+from nova_throttle.compute import border
 from nova_throttle import exception
 
 CONF = nova.conf.CONF
 
 
-def check(host: str, throttle: controller.Controller, migration: Any) -> None:
+def check(
+    host: str,
+    throttle: controller.Controller,
+    migration: border.MigrationRecord,
+) -> None:
     """Decline a request that would wait behind too many.
 
     :param host: this host.

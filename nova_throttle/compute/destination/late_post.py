@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """The source's last message, if it comes after the source gave up on it.
 
@@ -20,7 +10,6 @@ which Nova's handler of the message does not expect.
 from collections.abc import Iterator
 import contextlib
 import dataclasses
-from typing import Any
 
 from nova.compute import task_states
 from nova.compute import vm_states
@@ -28,6 +17,7 @@ from nova import exception as nova_exception
 from nova import objects
 from oslo_log import log as logging
 
+from nova_throttle.compute import border
 from nova_throttle.compute import present
 
 LOG = logging.getLogger(__name__)
@@ -38,7 +28,9 @@ _RUNS = (vm_states.ACTIVE, vm_states.PAUSED, vm_states.ERROR)
 
 
 @contextlib.contextmanager
-def made_ready(host: str, context: Any, instance: Any) -> Iterator[bool]:
+def made_ready(
+    host: str, context: border.Context, instance: border.Instance
+) -> Iterator[bool]:
     """Make the database what Nova expects of one that has just arrived.
 
     If Nova's handler fails the server is at rest again as it was before: it
@@ -71,7 +63,10 @@ class _State:
 
 
 def _make_ready(
-    host: str, context: Any, instance: Any, before: _State
+    host: str,
+    context: border.Context,
+    instance: border.Instance,
+    before: _State,
 ) -> bool:
     try:
         found = objects.Instance.get_by_uuid(context, instance.uuid)
@@ -114,7 +109,10 @@ def _make_ready(
 
 
 def _put_to_rest(
-    host: str, context: Any, instance: Any, before: _State
+    host: str,
+    context: border.Context,
+    instance: border.Instance,
+    before: _State,
 ) -> None:
     """Undo what Nova's handler, or this module, did to a server that runs."""
     found = objects.Instance.get_by_uuid(context, instance.uuid)

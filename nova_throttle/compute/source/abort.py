@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """What Nova tells the world about an abort, and its own way to abort.
 
@@ -18,7 +8,6 @@ its migration before the driver is ours, with the same notifications.
 
 from collections.abc import Iterator
 import contextlib
-from typing import Any
 
 from nova.compute import manager as nova_manager
 from nova.compute import utils as compute_utils
@@ -27,6 +16,7 @@ from nova.objects import fields
 from nova import safe_utils
 
 from nova_throttle.compute import assembly as assembly_lib
+from nova_throttle.compute import border
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
 
@@ -37,10 +27,10 @@ _abort = safe_utils.get_wrapped_function(
 
 
 def abort(
-    manager: Any,
+    manager: border.Manager,
     parts: assembly_lib.Assembly,
-    context: Any,
-    instance: Any,
+    context: border.Context,
+    instance: border.Instance,
     migration_id: int,
 ) -> None:
     """Abort a live migration that is queued, prepares or runs.
@@ -78,7 +68,7 @@ def abort(
 
 
 def _notify_start(
-    manager: Any, migration: migration_lib.LiveMigration
+    manager: border.Manager, migration: migration_lib.LiveMigration
 ) -> None:
     """Send the notifications that an abort begins."""
     context, instance = migration.context, migration.instance
@@ -96,7 +86,7 @@ def _notify_start(
 
 @contextlib.contextmanager
 def _notified(
-    manager: Any, migration: migration_lib.LiveMigration
+    manager: border.Manager, migration: migration_lib.LiveMigration
 ) -> Iterator[None]:
     """Send the notifications of an abort around it."""
     _notify_start(manager, migration)

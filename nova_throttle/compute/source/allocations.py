@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 
 """The allocations of a server that migrates, put right from facts.
@@ -25,6 +15,7 @@ from nova import objects
 from nova.scheduler import utils as scheduler_utils
 from oslo_log import log as logging
 
+from nova_throttle.compute import border
 from nova_throttle.compute import present
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
@@ -35,7 +26,9 @@ LOG = logging.getLogger(__name__)
 Allocations = dict[str, Any]
 
 
-def restore(manager: Any, migration: migration_lib.LiveMigration) -> None:
+def restore(
+    manager: border.Manager, migration: migration_lib.LiveMigration
+) -> None:
     """Allocate again what a request lacks before it is prepared.
 
     :raises AllocationLost: if it can't be had again.
@@ -60,7 +53,12 @@ def restore(manager: Any, migration: migration_lib.LiveMigration) -> None:
         _allocate(manager, migration, migration.instance.uuid, node, resources)
 
 
-def keep(manager: Any, context: Any, instance: Any, migration: Any) -> None:
+def keep(
+    manager: border.Manager,
+    context: border.Context,
+    instance: border.Instance,
+    migration: border.MigrationRecord,
+) -> None:
     """See that a server that has arrived has allocations there.
 
     Called while the migration still has those of the source.
@@ -86,7 +84,9 @@ def keep(manager: Any, context: Any, instance: Any, migration: Any) -> None:
 
 
 def revert(
-    manager: Any, migration: migration_lib.LiveMigration, instance: Any
+    manager: border.Manager,
+    migration: migration_lib.LiveMigration,
+    instance: border.Instance,
 ) -> None:
     """Give the server what its migration holds of the source.
 
@@ -104,7 +104,11 @@ def revert(
         _allocate(manager, migration, migration.instance.uuid, node, resources)
 
 
-def pass_on(manager: Any, context: Any, standing: present.Standing) -> None:
+def pass_on(
+    manager: border.Manager,
+    context: border.Context,
+    standing: present.Standing,
+) -> None:
     """Leave a migration that is over no allocations of its own.
 
     Whoever has the server on the source now gets them, if he lacks them.
@@ -132,7 +136,9 @@ def _heir(standing: present.Standing) -> str | None:
 
 
 def leave_deleted(
-    manager: Any, context: Any, standing: present.Standing
+    manager: border.Manager,
+    context: border.Context,
+    standing: present.Standing,
 ) -> None:
     """Delete what a rollback gave a server while it was being deleted."""
     if standing.instance is None:
@@ -140,14 +146,21 @@ def leave_deleted(
         _drop(manager.reportclient, context, uuid, 'instance')
 
 
-def _drop(client: Any, context: Any, uuid: str, consumer_type: str) -> None:
+def _drop(
+    client: border.ReportClient,
+    context: border.Context,
+    uuid: str,
+    consumer_type: str,
+) -> None:
     client.delete_allocation_for_instance(
         context, uuid, consumer_type=consumer_type, force=False
     )
 
 
 def leave_destination(
-    manager: Any, context: Any, standing: present.Standing
+    manager: border.Manager,
+    context: border.Context,
+    standing: present.Standing,
 ) -> None:
     """Delete what a server elsewhere still has of the destination."""
     client, migration = manager.reportclient, standing.migration
@@ -173,7 +186,9 @@ def _check(done: bool, consumer: str) -> None:
         raise exception.AllocationRefused(consumer_uuid=consumer)
 
 
-def _of(client: Any, context: Any, consumer: str) -> Allocations:
+def _of(
+    client: border.ReportClient, context: border.Context, consumer: str
+) -> Allocations:
     """Return what a consumer has; unlike Nova's, not nothing on a failure."""
     found: Allocations = client.get_allocs_for_consumer(context, consumer)[
         'allocations'
@@ -181,15 +196,19 @@ def _of(client: Any, context: Any, consumer: str) -> Allocations:
     return found
 
 
-def _source_node(context: Any, migration: Any) -> str:
+def _source_node(
+    context: border.Context, migration: border.MigrationRecord
+) -> str:
     return _node(context, migration.source_compute, migration.source_node)
 
 
-def _destination_node(context: Any, migration: Any) -> str:
+def _destination_node(
+    context: border.Context, migration: border.MigrationRecord
+) -> str:
     return _node(context, migration.dest_compute, migration.dest_node)
 
 
-def _node(context: Any, host: str, name: str | None) -> str:
+def _node(context: border.Context, host: str, name: str | None) -> str:
     nodes = objects.ComputeNode
     if name is None:
         # Of a record that was purged. A host with libvirt has one node.
@@ -200,7 +219,9 @@ def _node(context: Any, host: str, name: str | None) -> str:
     return uuid
 
 
-def _resources(instance: Any, allocations: Allocations) -> dict[str, int]:
+def _resources(
+    instance: border.Instance, allocations: Allocations
+) -> dict[str, int]:
     """Return the resources of a server, for the other of its hosts.
 
     :raises AllocationLost: if they are spread over several providers: how,
@@ -221,7 +242,7 @@ def _resources(instance: Any, allocations: Allocations) -> dict[str, int]:
 
 
 def _allocate(
-    manager: Any,
+    manager: border.Manager,
     migration: migration_lib.LiveMigration,
     consumer: str,
     node: str,
@@ -237,9 +258,9 @@ def _allocate(
 
 
 def _put(
-    client: Any,
-    context: Any,
-    instance: Any,
+    client: border.ReportClient,
+    context: border.Context,
+    instance: border.Instance,
     consumer: str,
     node: str,
     resources: dict[str, int],

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Where the guest of a live migration is, by what was seen of it.
 
@@ -20,13 +10,13 @@ it over in Nova's records.
 
 import enum
 import threading
-from typing import Any
 
 from nova.compute import vm_states
 from nova import exception as nova_exception
 from nova import objects
 from oslo_log import log as logging
 
+from nova_throttle.compute import border
 from nova_throttle.compute import sight
 from nova_throttle import exception
 from nova_throttle import rpcapi
@@ -49,7 +39,12 @@ class Verdict(enum.Enum):
     ELSEWHERE = 'elsewhere'
 
 
-def find(manager: Any, context: Any, instance: Any, dest: str) -> Verdict:
+def find(
+    manager: border.Manager,
+    context: border.Context,
+    instance: border.Instance,
+    dest: str,
+) -> Verdict:
     """Find out where the guest of a migration from this host is.
 
     :param manager: the compute manager of the source host.
@@ -76,7 +71,12 @@ def find(manager: Any, context: Any, instance: Any, dest: str) -> Verdict:
     raise exception.NotSeen(here=here.value, host=dest, there=there.value)
 
 
-def wait(manager: Any, context: Any, instance: Any, dest: str) -> Verdict:
+def wait(
+    manager: border.Manager,
+    context: border.Context,
+    instance: border.Instance,
+    dest: str,
+) -> Verdict:
     """Find out where the guest is, however long that takes; see find()."""
     tick = threading.Event()
     delay = AGAIN_FIRST
@@ -95,12 +95,17 @@ def wait(manager: Any, context: Any, instance: Any, dest: str) -> Verdict:
         delay = min(2 * delay, AGAIN_LAST)
 
 
-def _may_have_left(driver: Any, instance: Any) -> bool:
+def _may_have_left(driver: border.Driver, instance: border.Instance) -> bool:
     left = getattr(driver, 'has_completed_job', None)
     return left is not None and bool(left(instance))
 
 
-def _look_there(manager: Any, context: Any, instance: Any, dest: str) -> Sight:
+def _look_there(
+    manager: border.Manager,
+    context: border.Context,
+    instance: border.Instance,
+    dest: str,
+) -> Sight:
     try:
         return Sight(rpcapi.HostAPI().see(context, dest, instance.uuid))
     except exception.HostNotThrottled:
@@ -112,7 +117,10 @@ def _look_there(manager: Any, context: Any, instance: Any, dest: str) -> Sight:
 
 
 def _look_without_us(
-    manager: Any, context: Any, instance: Any, dest: str
+    manager: border.Manager,
+    context: border.Context,
+    instance: border.Instance,
+    dest: str,
 ) -> Sight:
     """Ask a plain Nova, which has diagnostics of what runs there."""
     there = instance.obj_clone()

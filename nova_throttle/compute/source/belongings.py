@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 
 """What is a migration's own, given back whoever has its server by now.
@@ -25,6 +15,7 @@ from typing import Any
 from nova import context as nova_context
 from nova import exception as nova_exception
 
+from nova_throttle.compute import border
 from nova_throttle.compute import present
 from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import migration as migration_lib
@@ -33,10 +24,10 @@ Step = Callable[[], object]
 
 
 def steps(
-    manager: Any,
-    context: Any,
-    migration: Any,
-    migrate_data: Any,
+    manager: border.Manager,
+    context: border.Context,
+    migration: border.MigrationRecord,
+    migrate_data: border.MigrateData,
     ask: Callable[[], present.Standing],
 ) -> Iterator[Step]:
     """Give back what a migration holds that is not its server's any more.
@@ -59,7 +50,7 @@ def steps(
 
 
 def undo(
-    manager: Any,
+    manager: border.Manager,
     migration: migration_lib.LiveMigration,
     standing: present.Standing,
 ) -> None:
@@ -85,17 +76,17 @@ def undo(
 
 def _release(
     release: Callable[[Any, Any, present.Standing], None],
-    manager: Any,
-    context: Any,
+    manager: border.Manager,
+    context: border.Context,
     ask: Callable[[], present.Standing],
 ) -> None:
     release(manager, context, ask())
 
 
 def _drop_bindings(
-    manager: Any,
+    manager: border.Manager,
     ask: Callable[[], present.Standing],
-    migrate_data: Any,
+    migrate_data: border.MigrateData,
     host: str,
 ) -> None:
     """Delete the inactive port bindings of a host, if nobody needs them."""
@@ -111,7 +102,10 @@ def _drop_bindings(
 
 
 def _ports(
-    api: Any, context: Any, standing: present.Standing, migrate_data: Any
+    api: Any,
+    context: border.Context,
+    standing: present.Standing,
+    migrate_data: border.MigrateData,
 ) -> Iterator[Any]:
     if standing.instance is not None:
         uuid = standing.instance.uuid

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """A queued request starts only if what it was asked for is still true.
 
@@ -16,19 +6,20 @@ It may have waited for hours: the instance, the record and the destination
 are looked at again before anything is prepared.
 """
 
-from typing import Any
-
 from nova.compute import task_states
 from nova import exception as nova_exception
 from nova import objects
 from nova import servicegroup
 
+from nova_throttle.compute import border
 from nova_throttle.compute import sight
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
 
 
-def check(manager: Any, migration: migration_lib.LiveMigration) -> None:
+def check(
+    manager: border.Manager, migration: migration_lib.LiveMigration
+) -> None:
     """Read again what a migration is about, and refuse it if that is over.
 
     The migration's instance and migration are up to date after it.
@@ -58,7 +49,9 @@ def _expected(migration: migration_lib.LiveMigration) -> tuple[str, ...]:
     return ('queued', 'preparing') if migration.was_put_back else ('queued',)
 
 
-def check_guest(manager: Any, migration: migration_lib.LiveMigration) -> None:
+def check_guest(
+    manager: border.Manager, migration: migration_lib.LiveMigration
+) -> None:
     """See that there is a guest to migrate.
 
     :raises GuestNotRunning: if it is off or gone: libvirt would refuse it,
@@ -69,7 +62,7 @@ def check_guest(manager: Any, migration: migration_lib.LiveMigration) -> None:
         raise exception.GuestNotRunning(state=found.value)
 
 
-def service_state(context: Any, host: str) -> str:
+def service_state(context: border.Context, host: str) -> str:
     """Return up, or what is wrong with a host's compute service."""
     try:
         service = objects.Service.get_by_compute_host(context.elevated(), host)
@@ -83,7 +76,7 @@ def service_state(context: Any, host: str) -> str:
     return 'up' if up else 'down'
 
 
-def is_gone(context: Any, host: str) -> bool:
+def is_gone(context: border.Context, host: str) -> bool:
     """Tell whether a host's compute service is known to be dead."""
     return service_state(context, host) in ('down', 'deleted', 'forced down')
 
@@ -101,7 +94,7 @@ def _refresh_instance(migration: migration_lib.LiveMigration) -> None:
         instance.obj_reset_changes(['pci_requests'])
 
 
-def _check_instance(host: str, instance: Any) -> None:
+def _check_instance(host: str, instance: border.Instance) -> None:
     uuid = instance.uuid
     if instance.deleted:
         raise exception.InstanceGone(instance_uuid=uuid)

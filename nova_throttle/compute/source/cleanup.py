@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Migrations that have to give back what they hold, until they have.
 
@@ -18,10 +8,10 @@ What failed is tried again, with growing pauses and across restarts.
 import dataclasses
 import threading
 import time
-from typing import Any
 
 from oslo_log import log as logging
 
+from nova_throttle.compute import border
 from nova_throttle.compute import keyed_workers
 from nova_throttle.compute import present
 from nova_throttle.compute.source import entries
@@ -62,7 +52,7 @@ class Cleanup:
 
     def __init__(
         self,
-        manager: Any,
+        manager: border.Manager,
         journal: journal_lib.Journal,
         state_of: present.StateOf,
     ) -> None:

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """From the end of a live migration to nothing held.
 
@@ -18,12 +8,12 @@ behind, so that the next need not wait for it.
 
 from collections.abc import Callable
 import functools
-from typing import Any
 
 from nova import objects
 from oslo_log import log as logging
 
 from nova_throttle.admission import controller
+from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute.source import cleanup as cleanup_lib
 from nova_throttle.compute.source import ending
@@ -57,7 +47,7 @@ class Completion:
 
     def __init__(
         self,
-        manager: Any,
+        manager: border.Manager,
         migrations: registry.Registry,
         journal: journal_lib.Journal,
         throttle: controller.Controller,
@@ -177,7 +167,7 @@ class Completion:
         self._migrations.remove(migration)
         tickets.withdraw(self._manager, migration, migration.request.ticket)
 
-    def find_lost_owners(self, context: Any) -> None:
+    def find_lost_owners(self, context: border.Context) -> None:
         """Free slots whose driver never said that it was done."""
         for migration in self._migrations.awaiting_callback():
             found = objects.Migration.get_by_uuid(

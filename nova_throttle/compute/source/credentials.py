@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Nova's own credentials, lent to a request that was carried over a restart.
 
@@ -23,6 +13,8 @@ from keystoneauth1 import loading
 import nova.conf
 from oslo_log import log as logging
 
+from nova_throttle.compute import border
+
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
@@ -36,7 +28,7 @@ _ENDPOINTS = {
 }
 
 
-def lend(context: Any) -> None:
+def lend(context: border.Context) -> None:
     """Give a context a fresh token of Nova's own, in memory only.
 
     Without one the context is as it was: not every migration needs it.

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """A fault that may pass does not end a migration that is not prepared yet.
 
@@ -21,7 +11,6 @@ from collections.abc import Callable
 import dataclasses
 import threading
 import time
-from typing import Any
 
 import nova.conf
 from nova import objects
@@ -30,6 +19,7 @@ from oslo_log import log as logging
 from nova_throttle.admission import controller
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.compute import border
 from nova_throttle.compute.source import checks
 from nova_throttle.compute.source import ending
 from nova_throttle.compute.source import migration as migration_lib
@@ -87,7 +77,7 @@ class Deferral:
 
     def __init__(
         self,
-        manager: Any,
+        manager: border.Manager,
         migrations: registry.Registry,
         throttle: controller.Controller,
         take_out: Callable[
@@ -191,7 +181,7 @@ class Deferral:
         )
         self._task.start(RETRY)
 
-    def _look(self, context: Any) -> None:
+    def _look(self, context: border.Context) -> None:
         """Try again what is due; ask once about each destination."""
         now = time.monotonic()
         with self._lock:
@@ -276,7 +266,7 @@ def _reason(deferred: _Deferred) -> WaitReason:
     return WaitReason.FAILED
 
 
-def _is_down(context: Any, host: str) -> bool:
+def _is_down(context: border.Context, host: str) -> bool:
     try:
         return checks.service_state(context, host) == 'down'
     except Exception as error:

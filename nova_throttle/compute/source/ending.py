@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """What a callback of the driver leads to, by what is true of the guest.
 
@@ -28,6 +18,7 @@ from nova import safe_utils
 from oslo_log import log as logging
 import oslo_messaging
 
+from nova_throttle.compute import border
 from nova_throttle.compute import present
 from nova_throttle.compute.source import arrival
 from nova_throttle.compute.source import cleanup as cleanup_lib
@@ -62,7 +53,7 @@ class Ending:
 
     def __init__(
         self,
-        manager: Any,
+        manager: border.Manager,
         migrations: registry.Registry,
         journal: journal_lib.Journal,
         cleanup: cleanup_lib.Cleanup,
@@ -75,7 +66,7 @@ class Ending:
         self._succession = succession
 
     def migration_of(
-        self, instance: Any, migrate_data: Any
+        self, instance: border.Instance, migrate_data: border.MigrateData
     ) -> migration_lib.LiveMigration | None:
         """Return the migration that a callback of the driver is about.
 
@@ -170,7 +161,10 @@ class Ending:
             LOG.exception('Cannot note that %s has arrived', migration)
 
     def finish_arrival(
-        self, instance: Any, migrate_data: Any, finish: Callable[[], Any]
+        self,
+        instance: border.Instance,
+        migrate_data: border.MigrateData,
+        finish: Callable[[], Any],
     ) -> Any:
         """Do what Nova does once a guest of this host has arrived.
 

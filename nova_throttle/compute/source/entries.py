@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """What of a migration is kept on disk, and how it becomes a migration again.
 
@@ -25,10 +15,11 @@ from nova.objects import base as nova_base
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
+from nova_throttle.compute import border
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import journal as journal_lib
 from nova_throttle import lifecycle
-from nova_throttle.objects import entry as entry_lib
+from nova_throttle.objects import entry as entry_obj
 
 LOG = logging.getLogger(__name__)
 
@@ -60,7 +51,7 @@ def entry_of(
     context = migration.context.to_dict()
     # With those that it lacked when it was restored.
     unkept = set(migration.unkept)
-    return entry_lib.JournalEntry(
+    return entry_obj.JournalEntry(
         migration_uuid=migration.record.uuid,
         migration_id=migration.request.arrival,
         instance_uuid=migration.instance.uuid,
@@ -91,7 +82,7 @@ def views(journal: journal_lib.Journal) -> Iterator[lifecycle.View]:
         )
 
 
-def context_of(entry: Any) -> Any:
+def context_of(entry: entry_obj.JournalEntry) -> Any:
     """Make a request context of an entry.
 
     It acts as administrator: the user's token has long expired, and Nova's
@@ -102,7 +93,9 @@ def context_of(entry: Any) -> Any:
     )
 
 
-def restore(entry: Any, migration: migration_lib.LiveMigration) -> None:
+def restore(
+    entry: entry_obj.JournalEntry, migration: migration_lib.LiveMigration
+) -> None:
     """Give a migration what the destination's check had returned.
 
     What can't be read, as after Nova was downgraded, the migration lacks.
@@ -124,7 +117,7 @@ def unknown_migrate_data() -> Any:
 
 
 def restore_pci_requests(
-    entry: Any, migration: migration_lib.LiveMigration
+    entry: entry_obj.JournalEntry, migration: migration_lib.LiveMigration
 ) -> None:
     """Give a migration the PCI requests made for its destination."""
     try:
@@ -149,7 +142,11 @@ def _note_unreadable(
     migration.unkept = [*migration.unkept, name]
 
 
-def source_bdms_of(manager: Any, context: Any, entry: Any) -> Any:
+def source_bdms_of(
+    manager: border.Manager,
+    context: border.Context,
+    entry: entry_obj.JournalEntry,
+) -> Any:
     """Return the volumes as they were before the destination prepared.
 
     Nova overwrites their attachments then. The connection is asked of the
@@ -169,7 +166,7 @@ def source_bdms_of(manager: Any, context: Any, entry: Any) -> Any:
     return bdms
 
 
-def _attachments(bdms: Any) -> dict[str, str]:
+def _attachments(bdms: border.BlockDevices) -> dict[str, str]:
     return {
         bdm.volume_id: bdm.attachment_id
         for bdm in bdms or ()
@@ -177,7 +174,7 @@ def _attachments(bdms: Any) -> dict[str, str]:
     }
 
 
-def _pci_requests(instance: Any) -> Any:
+def _pci_requests(instance: border.Instance) -> Any:
     return instance.pci_requests if 'pci_requests' in instance else None
 
 
@@ -189,7 +186,7 @@ def _dump(value: Any, unkept: set[str]) -> str | None:
     data = primitive[nova_base.NovaObject._obj_primitive_key('data')]
     for name in _NOT_KEPT:
         data.pop(name, None)
-    text, found = entry_lib.scrubbed(jsonutils.dumps(primitive))
+    text, found = entry_obj.scrubbed(jsonutils.dumps(primitive))
     unkept.update(found)
     return text
 

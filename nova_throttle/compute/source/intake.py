@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """From the request to the queue.
 
@@ -16,11 +6,11 @@ Every accepted request is in the journal before the caller is answered.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from oslo_log import log as logging
 
 from nova_throttle.admission import controller
+from nova_throttle.compute import border
 from nova_throttle.compute.source import cleanup as cleanup_lib
 from nova_throttle.compute.source import deferral as deferral_lib
 from nova_throttle.compute.source import entries
@@ -53,7 +43,7 @@ class Intake:
 
     def __init__(
         self,
-        manager: Any,
+        manager: border.Manager,
         migrations: registry.Registry,
         journal: journal_lib.Journal,
         throttle: controller.Controller,

@@ -6,14 +6,13 @@ They are in no journal: their request never reached this host, it was lost
 with a disk, or this package was not installed when they began.
 """
 
-from typing import Any
-
 import nova.conf
 from nova import objects
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
 from nova_throttle.compute import assembly as assembly_lib
+from nova_throttle.compute import border
 from nova_throttle.compute.source import stored
 from nova_throttle import exception
 
@@ -33,7 +32,7 @@ class Leftovers:
     def __init__(self, parts: assembly_lib.Assembly) -> None:
         self._parts = parts
 
-    def find(self, context: Any) -> None:
+    def find(self, context: border.Context) -> None:
         """Take out what nobody works on any more."""
         if not self._parts.journal.durable:
             # Of one that was not read, nobody knows what it has.
@@ -54,14 +53,16 @@ class Leftovers:
                     objects.Migration.get_by_uuid(context, record.uuid),
                 )
 
-    def _is_unknown(self, record: Any) -> bool:
+    def _is_unknown(self, record: border.MigrationRecord) -> bool:
         return (
             self._parts.journal.get(record.uuid) is None
             and self._parts.migrations.of_migration(record.uuid) is None
             and not self._parts.cleanup.knows(record.uuid)
         )
 
-    def _repair(self, context: Any, record: Any) -> None:
+    def _repair(
+        self, context: border.Context, record: border.MigrationRecord
+    ) -> None:
         if record.status not in _LEFT_OVER or _may_be_with_conductor(record):
             return
         error = exception.LeftOver(
@@ -87,7 +88,7 @@ class Leftovers:
         self._parts.cleanup.begin(migration, 'error', error)
 
 
-def _may_be_with_conductor(record: Any) -> bool:
+def _may_be_with_conductor(record: border.MigrationRecord) -> bool:
     """Tell whether the conductor may still work on a request.
 
     It makes calls that take up to long_rpc_timeout before it hands the

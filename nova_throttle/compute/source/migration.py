@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """One accepted live migration, from its RPC request to its real end.
 
@@ -26,6 +16,7 @@ from typing import Any
 from oslo_utils import timeutils
 
 from nova_throttle.admission import request as request_lib
+from nova_throttle.compute import border
 from nova_throttle.compute.source import hold as hold_lib
 from nova_throttle import events
 from nova_throttle import exception
@@ -58,12 +49,12 @@ class LiveMigration:
 
     def __init__(
         self,
-        context: Any,
+        context: border.Context,
         destination: str,
-        instance: Any,
-        block_migration: Any,
-        record: Any,
-        migrate_data: Any,
+        instance: border.Instance,
+        block_migration: border.BlockMigration,
+        record: border.MigrationRecord,
+        migrate_data: border.MigrateData,
         *,
         request: request_lib.Request,
         publish: Callable[[events.Transition], None],
@@ -80,7 +71,7 @@ class LiveMigration:
         self.requested_data = migrate_data
         # The volumes as they were before the destination prepared; None
         # while nothing is prepared there.
-        self.source_bdms: Any = None
+        self.source_bdms: border.BlockDevices = None
         self.error: BaseException | None = None
         # Why its end is not reached yet, while that is tried again.
         self.problem: str | None = None
@@ -180,7 +171,7 @@ class LiveMigration:
             self.was_put_back = True
         self._tell(before)
 
-    def prepared(self, migrate_data: Any) -> None:
+    def prepared(self, migrate_data: border.MigrateData) -> None:
         """Note that the destination has prepared.
 
         :param migrate_data: what it returned: a rollback needs it.

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """What the last nova-compute of this host left is found and carried on.
 
@@ -20,7 +10,6 @@ until it is known to be over.
 import dataclasses
 import threading
 import time
-from typing import Any
 
 from oslo_log import log as logging
 
@@ -30,6 +19,7 @@ from nova_throttle.compute import keyed_workers
 from nova_throttle.compute.source import resumption as resumption_lib
 from nova_throttle import exception
 from nova_throttle import lifecycle
+from nova_throttle.objects import entry as entry_obj
 
 LOG = logging.getLogger(__name__)
 
@@ -49,7 +39,7 @@ _KEEPS_SLOTS = (State.PREPARING, State.PREPARED, State.TRANSFERRING)
 class _Pending:
     """A migration that is not carried on yet."""
 
-    entry: Any
+    entry: entry_obj.JournalEntry
     delay: float = RETRY_FIRST
     due: float = 0.0
 

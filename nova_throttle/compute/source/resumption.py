@@ -6,8 +6,6 @@ That was the nova-compute before a restart, or this one, which could not find
 out how the migration ended or could not finish it.
 """
 
-from typing import Any
-
 from nova.compute import manager as nova_manager
 from nova.compute import task_states
 import nova.conf
@@ -27,6 +25,7 @@ from nova_throttle.compute.source import stored
 from nova_throttle.compute.source import undo_preparation
 from nova_throttle import exception
 from nova_throttle import lifecycle
+from nova_throttle.objects import entry as entry_obj
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -44,7 +43,7 @@ class Resumption:
         self._parts = parts
         self._manager = parts.manager
 
-    def resume(self, entry: Any) -> None:
+    def resume(self, entry: entry_obj.JournalEntry) -> None:
         """Go on with one.
 
         :raises Exception: if that is not possible now.
@@ -64,7 +63,9 @@ class Resumption:
             return
         self._resume_in_hand(entry, migration)
 
-    def _migration(self, entry: Any) -> migration_lib.LiveMigration:
+    def _migration(
+        self, entry: entry_obj.JournalEntry
+    ) -> migration_lib.LiveMigration:
         """Make a migration of an entry, whatever has become of its server."""
         context = entries.context_of(entry)
         migration = self._parts.make_migration(
@@ -85,7 +86,9 @@ class Resumption:
         return migration
 
     def _restore(
-        self, entry: Any, migration: migration_lib.LiveMigration
+        self,
+        entry: entry_obj.JournalEntry,
+        migration: migration_lib.LiveMigration,
     ) -> None:
         """Put what was queued back into the queue, or take it out."""
         newer = self._parts.migrations.of_instance(entry.instance_uuid)
@@ -107,7 +110,9 @@ class Resumption:
             self._queue_again(entry, migration)
 
     def _queue_again(
-        self, entry: Any, migration: migration_lib.LiveMigration
+        self,
+        entry: entry_obj.JournalEntry,
+        migration: migration_lib.LiveMigration,
     ) -> None:
         LOG.info(
             'Live migration %s goes on from the queue after a restart',
@@ -118,7 +123,9 @@ class Resumption:
         self._parts.intake.retake(migration)
 
     def _resume_in_hand(
-        self, entry: Any, migration: migration_lib.LiveMigration
+        self,
+        entry: entry_obj.JournalEntry,
+        migration: migration_lib.LiveMigration,
     ) -> None:
         standing = self._parts.succession.standing(migration)
         in_driver = migration.state in (State.TRANSFERRING, State.ARRIVED)
@@ -134,7 +141,9 @@ class Resumption:
             self._resume_preparing(entry, migration)
 
     def _resume_preparing(
-        self, entry: Any, migration: migration_lib.LiveMigration
+        self,
+        entry: entry_obj.JournalEntry,
+        migration: migration_lib.LiveMigration,
     ) -> None:
         """Undo what was prepared; then back to the queue, or out of it."""
         if CONF.nova_throttle.on_restart == 'cancel':
@@ -262,7 +271,7 @@ def _make_usable(migration: migration_lib.LiveMigration) -> None:
     credentials.lend(context)
 
 
-def request_of(entry: Any) -> request_lib.Request:
+def request_of(entry: entry_obj.JournalEntry) -> request_lib.Request:
     """Make what the core knows of a migration that is in the journal."""
     return assembly_lib.make_request(
         entry.migration_uuid,

@@ -10,7 +10,6 @@ asks first whose the server is by now, and is taken even if another failed.
 from collections.abc import Callable
 from collections.abc import Iterator
 import functools
-from typing import Any
 
 from nova.compute import manager as nova_manager
 from nova.compute import task_states
@@ -19,6 +18,7 @@ from nova import objects
 from nova import safe_utils
 from oslo_log import log as logging
 
+from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute import present
 from nova_throttle.compute.source import allocations
@@ -66,7 +66,7 @@ class Rollback:
 
     def __init__(
         self,
-        manager: Any,
+        manager: border.Manager,
         migration: migration_lib.LiveMigration,
         status: str,
         state_of: present.StateOf,
@@ -155,7 +155,7 @@ class Rollback:
         if _has_claim(migration.requested_data):
             yield self._drop_claim
 
-    def _undo_preparation(self, instance: Any) -> None:
+    def _undo_preparation(self, instance: border.Instance) -> None:
         """Have Nova undo what the destination prepared."""
         migration = self._migration
         present.make_migrating(instance)
@@ -209,7 +209,7 @@ class Rollback:
             migration.record.save()
 
 
-def _has_claim(migrate_data: Any) -> bool:
+def _has_claim(migrate_data: border.MigrateData) -> bool:
     # Set by the source's check only if the destination claimed.
     name = 'src_supports_numa_live_migration'
     return bool(
@@ -219,7 +219,7 @@ def _has_claim(migrate_data: Any) -> bool:
     )
 
 
-def _put_to_rest(instance: Any) -> None:
+def _put_to_rest(instance: border.Instance) -> None:
     """Make a server ACTIVE on its host again."""
     if instance.task_state != task_states.MIGRATING:
         return

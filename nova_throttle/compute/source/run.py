@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """From admission to the driver.
 
@@ -18,7 +8,6 @@ was prepared for one that cannot go on is undone.
 
 from collections.abc import Callable
 import threading
-from typing import Any
 
 from nova import exception as nova_exception
 from oslo_log import log as logging
@@ -27,6 +16,7 @@ from nova_throttle.admission import controller
 from nova_throttle.admission import effects
 from nova_throttle.admission import request as request_lib
 from nova_throttle.agreement import messages
+from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import checks
@@ -68,7 +58,7 @@ class Run:
 
     def __init__(
         self,
-        manager: Any,
+        manager: border.Manager,
         migrations: registry.Registry,
         journal: journal_lib.Journal,
         throttle: controller.Controller,
@@ -240,7 +230,9 @@ class Run:
             tickets.publish(self._manager, migration, migration.request.ticket)
 
     def prepare(
-        self, migration: migration_lib.LiveMigration, source_bdms: Any
+        self,
+        migration: migration_lib.LiveMigration,
+        source_bdms: border.BlockDevices,
     ) -> None:
         """Note that the destination is asked to prepare now."""
         migration.enter(State.PREPARING)

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """The secrets of a request that was carried over a restart.
 
@@ -17,10 +7,9 @@ reads them again, as it did when the request was made; without them the
 request leaves.
 """
 
-from typing import Any
-
 from nova import exception as nova_exception
 
+from nova_throttle.compute import border
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
 
@@ -28,7 +17,9 @@ from nova_throttle import exception
 _VTPM = ('vtpm_secret_uuid', 'vtpm_secret_value')
 
 
-def read_again(manager: Any, migration: migration_lib.LiveMigration) -> None:
+def read_again(
+    manager: border.Manager, migration: migration_lib.LiveMigration
+) -> None:
     """Complete the migrate_data of a migration with what was not kept of it.
 
     :raises LostInRestart: if that is not possible.

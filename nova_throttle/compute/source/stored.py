@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """What Nova's database has of an entry of the journal."""
 
@@ -16,6 +6,9 @@ from typing import Any
 
 from nova import exception as nova_exception
 from nova import objects
+
+from nova_throttle.compute import border
+from nova_throttle.objects import entry as entry_obj
 
 _ATTRIBUTES = [
     'flavor',
@@ -41,7 +34,7 @@ class _PurgedMigration(objects.Migration):
         """Write nothing: Nova would write by id."""
 
 
-def instance(context: Any, uuid: str) -> Any:
+def instance(context: border.Context, uuid: str) -> Any:
     """Return a server, or an empty object if it was deleted."""
     try:
         return objects.Instance.get_by_uuid(
@@ -51,7 +44,9 @@ def instance(context: Any, uuid: str) -> Any:
         return objects.Instance(context, uuid=uuid)
 
 
-def migration(context: Any, host: str, entry: Any) -> Any:
+def migration(
+    context: border.Context, host: str, entry: entry_obj.JournalEntry
+) -> Any:
     """Return the record of an entry, or one that cannot be written.
 
     :param host: the source, which is this host.

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 
 """One server has one migration in hand, whoever asks for how many.
@@ -18,13 +8,12 @@ again. Who has the server then is decided here, by migration and by the
 records; and which migration Nova's code is about that names only the server.
 """
 
-from typing import Any
-
 from nova_throttle.compute import present
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
 from nova_throttle import journal as journal_lib
 from nova_throttle import lifecycle
+from nova_throttle.objects import entry as entry_obj
 
 
 class Succession:
@@ -71,11 +60,11 @@ class Succession:
         """Tell whether the server of a migration is deleted, or nearly so."""
         return self.standing(migration).state is present.State.DELETED
 
-    def begin(self, entry: Any) -> None:
+    def begin(self, entry: entry_obj.JournalEntry) -> None:
         """Note that a restart found a migration in hand."""
         self._interrupted[entry.instance_uuid] = entry.migration_uuid
 
-    def end(self, entry: Any) -> None:
+    def end(self, entry: entry_obj.JournalEntry) -> None:
         """Note that it was dealt with what a restart found."""
         if self._interrupted.get(entry.instance_uuid) == entry.migration_uuid:
             del self._interrupted[entry.instance_uuid]

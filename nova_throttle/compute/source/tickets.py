@@ -1,26 +1,15 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Nova's own table of what waits: its code finds and cancels tickets there."""
 
-from typing import Any
-
 from nova_throttle.admission import request as request_lib
+from nova_throttle.compute import border
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
 
 
 def publish(
-    manager: Any,
+    manager: border.Manager,
     migration: migration_lib.LiveMigration,
     ticket: request_lib.Ticket,
 ) -> None:
@@ -33,13 +22,15 @@ def publish(
         withdraw(manager, migration, ticket)
 
 
-def is_published(manager: Any, migration: migration_lib.LiveMigration) -> bool:
+def is_published(
+    manager: border.Manager, migration: migration_lib.LiveMigration
+) -> bool:
     """Tell whether Nova has a ticket of the server of a migration."""
     return migration.instance.uuid in manager._waiting_live_migrations
 
 
 def withdraw(
-    manager: Any,
+    manager: border.Manager,
     migration: migration_lib.LiveMigration,
     ticket: request_lib.Ticket,
 ) -> None:
@@ -50,7 +41,9 @@ def withdraw(
         waiting.pop(migration.instance.uuid, None)
 
 
-def withdraw_all(manager: Any, migrations: registry.Registry) -> None:
+def withdraw_all(
+    manager: border.Manager, migrations: registry.Registry
+) -> None:
     """Leave nothing of ours to Nova, which cancels what is there."""
     waiting = manager._waiting_live_migrations
     for instance_uuid in list(waiting):

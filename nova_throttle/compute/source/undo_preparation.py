@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Undo what a destination prepared, and keep what the request holds.
 
@@ -16,16 +6,17 @@ After it the migration can be prepared again, as if it had never been: its
 allocations stay, and its ports are bound to the destination anew.
 """
 
-from typing import Any
-
 from nova.conductor.tasks import live_migrate
 from nova import objects
 
+from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute.source import migration as migration_lib
 
 
-def undo(manager: Any, migration: migration_lib.LiveMigration) -> bool:
+def undo(
+    manager: border.Manager, migration: migration_lib.LiveMigration
+) -> bool:
     """Undo the preparation of a migration.
 
     :param manager: the compute manager of the source host.
@@ -63,7 +54,7 @@ def _has_claims(migration: migration_lib.LiveMigration) -> bool:
 
 
 def _give_volumes_back(
-    manager: Any, migration: migration_lib.LiveMigration
+    manager: border.Manager, migration: migration_lib.LiveMigration
 ) -> None:
     bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
         migration.context, migration.instance.uuid
@@ -77,7 +68,9 @@ def _give_volumes_back(
     )
 
 
-def _bind_ports(manager: Any, migration: migration_lib.LiveMigration) -> None:
+def _bind_ports(
+    manager: border.Manager, migration: migration_lib.LiveMigration
+) -> None:
     """Bind the ports to the destination again: its rollback unbound them."""
     data = migration.migrate_data
     if 'vifs' not in data or not data.vifs:

@@ -1,14 +1,4 @@
-# Licensed under the Apache License, Version 2.0 (the "License"); you may
-# not use this file except in compliance with the License. You may obtain
-# a copy of the License at
-#
-#      http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
-# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
-# License for the specific language governing permissions and limitations
-# under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """A LibvirtDriver whose live migration is over when it returns.
 
@@ -29,6 +19,7 @@ from nova import exception
 from nova.virt.libvirt import driver
 from oslo_log import log as logging
 
+from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle import exception as throttle_exception
 from nova_throttle.virt.libvirt import connection
@@ -54,13 +45,13 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
 
     def live_migration(
         self,
-        context: Any,
-        instance: Any,
+        context: border.Context,
+        instance: border.Instance,
         dest: str,
         post_method: Callable[..., Any],
         recover_method: Callable[..., Any],
         block_migration: bool = False,
-        migrate_data: Any = None,
+        migrate_data: border.MigrateData = None,
     ) -> None:
         """Migrate, and return when it is over.
 
@@ -113,7 +104,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
                 self._observers.pop(instance_uuid, None)
 
     def _live_migration_operation(
-        self, context: Any, instance: Any, *args: Any
+        self, context: border.Context, instance: border.Instance, *args: Any
     ) -> None:
         """Move on from a thread of Nova's default pool to one of our own.
 
@@ -143,14 +134,14 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
 
     def _live_migration_monitor(
         self,
-        context: Any,
-        instance: Any,
+        context: border.Context,
+        instance: border.Instance,
         guest: Any,
         dest: str,
         post_method: Callable[..., Any],
         recover_method: Callable[..., Any],
         block_migration: bool,
-        migrate_data: Any,
+        migrate_data: border.MigrateData,
         finish: Any,
         disk_paths: Any,
     ) -> None:
@@ -184,7 +175,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             ),
         )
 
-    def live_migration_abort(self, instance: Any) -> None:
+    def live_migration_abort(self, instance: border.Instance) -> None:
         """Abort a migration, also one that is only about to begin.
 
         :raises libvirtError: if libvirt refuses, or nothing migrates.
@@ -213,7 +204,10 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         operation.abort(abort_job, has_job)
 
     def rollback_live_migration_at_source(
-        self, context: Any, instance: Any, migrate_data: Any
+        self,
+        context: border.Context,
+        instance: border.Instance,
+        migrate_data: border.MigrateData,
     ) -> None:
         """Attach again what only a guest that is there can have lost."""
         try:
@@ -227,7 +221,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
                 instance=instance,
             )
 
-    def end_live_migration(self, instance: Any) -> None:
+    def end_live_migration(self, instance: border.Instance) -> None:
         """End a migration that began before nova-compute was restarted.
 
         libvirt goes on with it alone. One that still runs is aborted.
@@ -250,7 +244,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
                 )
             tick.wait(operation_lib.RETRY_INTERVAL)
 
-    def has_migrated(self, instance: Any) -> bool | None:
+    def has_migrated(self, instance: border.Instance) -> bool | None:
         """Wait for libvirt's call, and tell whether it has succeeded.
 
         It alone knows: a domain that is off, or a job that is gone, may as
@@ -263,7 +257,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             return None
         return operation.has_succeeded()
 
-    def see_guest(self, instance: Any) -> str:
+    def see_guest(self, instance: border.Instance) -> str:
         """Tell what libvirt shows of a guest on this host.
 
         :returns: a value of compute.sight.Sight.
@@ -282,18 +276,18 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             return 'absent'
         return 'paused' if settled else 'moves'
 
-    def has_completed_job(self, instance: Any) -> bool:
+    def has_completed_job(self, instance: border.Instance) -> bool:
         """Tell whether libvirt shows a job of a guest as completed."""
         completed = driver.libvirt.VIR_DOMAIN_JOB_COMPLETED
         return bool(self._job(instance) == completed)
 
-    def _has_active_job(self, instance: Any) -> bool:
+    def _has_active_job(self, instance: border.Instance) -> bool:
         return self._job(instance) in (
             driver.libvirt.VIR_DOMAIN_JOB_BOUNDED,
             driver.libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
         )
 
-    def _job(self, instance: Any) -> Any:
+    def _job(self, instance: border.Instance) -> Any:
         """Return the type of the job that libvirt shows; None without one."""
         try:
             return self._host.get_guest(instance).get_job_info().type

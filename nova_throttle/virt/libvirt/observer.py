@@ -14,6 +14,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
+from nova_throttle.compute import border
 from nova_throttle.virt.libvirt import operation as operation_lib
 
 LOG = logging.getLogger(__name__)
@@ -82,11 +83,11 @@ class Observer:
 
     def end(
         self,
-        context: Any,
-        instance: Any,
+        context: border.Context,
+        instance: border.Instance,
         dest: str,
         block_migration: bool,
-        migrate_data: Any,
+        migrate_data: border.MigrateData,
     ) -> None:
         """Call back by what libvirt's call returns, once it has."""
         if self._operation.has_succeeded():

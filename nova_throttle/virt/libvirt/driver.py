@@ -75,8 +75,9 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
                     block_migration,
                     migrate_data,
                 )
-            except Exception:
-                if observer.has_ended:
+            except Exception as error:
+                # A host without a proper name is refused before all else.
+                if observer.has_ended or _is_refusal(error):
                     raise
                 LOG.exception(
                     'A live migration was not begun, or not watched',
@@ -293,3 +294,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             return self._host.get_guest(instance).get_job_info().type
         except exception.InstanceNotFound:
             return None
+
+
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, exception.InvalidHostname)

@@ -39,6 +39,9 @@ LOG = logging.getLogger(__name__)
 
 Verdict = arrival.Verdict
 
+# What Nova's rollback is given behind the server and its destination.
+_OF_A_ROLLBACK = ('migrate_data', 'migration_status', 'source_bdms')
+
 
 @compat.as_nova_has_it
 class ThrottledComputeManager(nova_manager.ComputeManager):
@@ -302,28 +305,25 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         context: border.Context,
         instance: border.Instance,
         dest: str,
-        migrate_data: border.MigrateData = None,
-        migration_status: str = 'failed',
-        source_bdms: border.BlockDevices = None,
+        *args: Any,
         **kwargs: Any,
     ) -> Any:
-        first, last = (context, instance, dest), {'source_bdms': source_bdms}
-        ours = self._parts.ending.migration_of(instance, migrate_data)
-        block_migration = None if ours is None else ours.block_migration
+        # Handed on as they come: callers give them in different ways.
+        given = {**dict(zip(_OF_A_ROLLBACK, args, strict=False)), **kwargs}
+        data, first = given.get('migrate_data'), (context, instance, dest)
+        ours = self._parts.ending.migration_of(instance, data)
         return self._parts.ending.end(
             ours,
             Verdict.STAYED,
             functools.partial(
                 super()._post_live_migration_update_host,
-                *(*first, block_migration, migrate_data),
-                **last,
+                *(*first, ours and ours.block_migration, data),
+                source_bdms=given.get('source_bdms'),
             ),
             functools.partial(
-                super()._rollback_live_migration,
-                *(*first, migrate_data, migration_status),
-                **{**last, **kwargs},
+                super()._rollback_live_migration, *first, *args, **kwargs
             ),
-            migration_status,
+            given.get('migration_status', 'failed'),
         )
 
     def _delete_allocation_after_move(
@@ -332,7 +332,8 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         instance: border.Instance,
         migration: border.MigrationRecord,
     ) -> None:
-        if migration.is_live_migration:
+        # One that was just made does not say what it is.
+        if 'migration_type' in migration and migration.is_live_migration:
             allocations.keep(self, context, instance, migration)
         super()._delete_allocation_after_move(context, instance, migration)
 

@@ -46,7 +46,7 @@ def made_ready(
         yield is_left
     except Exception:
         if is_left:
-            _put_to_rest(host, context, instance, before)
+            _try_to_put_to_rest(host, context, instance, before)
         raise
 
 
@@ -106,6 +106,23 @@ def _make_ready(
         instance=found,
     )
     return True
+
+
+def _try_to_put_to_rest(
+    host: str,
+    context: border.Context,
+    instance: border.Instance,
+    before: _State,
+) -> None:
+    try:
+        _put_to_rest(host, context, instance, before)
+    except Exception:
+        # What failed before says more; the source asks again.
+        LOG.warning(
+            'Cannot put a server to rest whose arrival was not finished',
+            instance=instance,
+            exc_info=True,
+        )
 
 
 def _put_to_rest(

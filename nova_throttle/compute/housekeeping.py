@@ -8,12 +8,16 @@ Nothing that operates normally waits for one, and none waits for another.
 import functools
 import time
 
+import nova.conf
+
 from nova_throttle.compute import assembly
 from nova_throttle.compute.destination import arrivals
 from nova_throttle.compute.destination import dead_sources
 from nova_throttle.compute.source import leftovers
 from nova_throttle.compute.source import recovery
 from nova_throttle.compute import threads
+
+CONF = nova.conf.CONF
 
 # Seconds that a stop waits for runs that are in the middle of something: a
 # part of the 20 that Nova's own stop has for this.
@@ -52,13 +56,10 @@ class Housekeeping:
             )
         ]
 
-    def start(self, interval: float) -> None:
-        """Begin, unless it has begun.
-
-        :param interval: seconds between two runs of a task.
-        """
+    def start(self) -> None:
+        """Begin, unless it has begun."""
         for task in self.tasks:
-            task.start(interval)
+            task.start(CONF.nova_throttle.housekeeping_interval)
 
     def stop(self, patience: float = STOP_PATIENCE) -> None:
         """Have each task end after its present run.

@@ -10,7 +10,6 @@ import functools
 from typing import Any
 
 from nova.compute import manager as nova_manager
-import nova.conf
 from oslo_log import log as logging
 
 from nova_throttle.admission import controller
@@ -34,7 +33,6 @@ from nova_throttle.compute.source import tickets
 from nova_throttle.compute import startup
 from nova_throttle import endpoint
 
-CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 Verdict = arrival.Verdict
@@ -84,7 +82,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         super().post_start_hook()
         self._recovery.open_if_nothing_is_left()
         self._parts.background.start()
-        self._housekeeping.start(CONF.nova_throttle.housekeeping_interval)
+        self._housekeeping.start()
 
     def _reset_live_migration(
         self, context: border.Context, instance: border.Instance

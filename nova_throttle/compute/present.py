@@ -130,7 +130,7 @@ class Standing:
     def rests_on(self, host: str) -> bool:
         """Tell whether the server is on a host, and no migration has it."""
         return (
-            self.instance is not None
+            not is_deleted(self.instance)
             and self.instance.host == host
             and not self.others
         )

@@ -16,7 +16,12 @@ from nova_throttle import lifecycle
 State = lifecycle.State
 
 
-def make(publish=lambda transition: None, on_end=lambda migration: None):
+def make(
+    publish=lambda transition: None,
+    on_end=lambda migration: None,
+    state=State.QUEUED,
+):
+    """Return a live migration without a Nova."""
     return migration_lib.LiveMigration(
         None,
         'dest',
@@ -27,6 +32,7 @@ def make(publish=lambda transition: None, on_end=lambda migration: None):
         request=types.SimpleNamespace(),
         publish=publish,
         on_end=on_end,
+        state=state,
     )
 
 

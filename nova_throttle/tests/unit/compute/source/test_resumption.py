@@ -97,6 +97,7 @@ class ResumptionTestCase(testtools.TestCase):
         resumption.Resumption(parts)._resume_in_hand(None, migration)
         return parts.done
 
+    @hypothesis.settings(deadline=None)
     @hypothesis.given(standings())
     def test_what_has_arrived_is_completed_whatever_the_records_say(
         self, standing
@@ -105,6 +106,7 @@ class ResumptionTestCase(testtools.TestCase):
         self.assertEqual(('end', 'completed'), done[-1])
         self.assertNotIn(('end', 'error'), done)
 
+    @hypothesis.settings(deadline=None)
     @hypothesis.given(standings())
     def test_it_is_finished_only_where_nobody_else_has_the_server(
         self, standing
@@ -120,6 +122,7 @@ class ResumptionTestCase(testtools.TestCase):
             self.assertEqual('dest', standing.instance.host)
             self.assertEqual((), standing.others)
 
+    @hypothesis.settings(deadline=None)
     @hypothesis.given(standings())
     def test_what_the_destination_has_taken_over_has_arrived(self, standing):
         hypothesis.assume(standing.has_arrived('dest'))
@@ -127,6 +130,7 @@ class ResumptionTestCase(testtools.TestCase):
         self.assertIn(('free', UUID), done)
         self.assertEqual(('end', 'completed'), done[-1])
 
+    @hypothesis.settings(deadline=None)
     @hypothesis.given(standings())
     def test_of_a_server_that_is_elsewhere_only_its_own_is_given_back(
         self, standing

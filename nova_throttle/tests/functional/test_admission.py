@@ -247,12 +247,12 @@ class UnlimitedTestCase(base.ThrottleTestCase):
 
     limit = 0
 
-    def test_twenty_at_once(self):
-        servers = self.boot(20)
+    def test_twelve_at_once(self):
+        servers = self.boot(12)
         self.guests.hold(*servers)
         self.migrate(*servers)
         self.guests.wait_running(*servers)
-        self.assertEqual(20, len(self.owners()))
+        self.assertEqual(12, len(self.owners()))
         self.guests.release_all()
         for server in servers:
             self.wait_status(server, 'completed')

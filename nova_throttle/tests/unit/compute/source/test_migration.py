@@ -171,5 +171,5 @@ class LiveMigrationMachine(stateful.RuleBasedStateMachine):
 
 LiveMigrationMachineTestCase = LiveMigrationMachine.TestCase
 LiveMigrationMachineTestCase.settings = settings(
-    max_examples=200, stateful_step_count=30, deadline=None
+    max_examples=100, stateful_step_count=20, deadline=None
 )

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from nova.compute import manager as nova_manager
-from nova.compute import task_states
 from nova import objects
 from nova import safe_utils
 from oslo_log import log as logging
@@ -272,8 +271,7 @@ class Ending:
         found = objects.Instance.get_by_uuid(
             migration.context, migration.instance.uuid
         )
-        stays = found.host == self._manager.host
-        if stays and found.task_state == task_states.MIGRATING:
+        if found.host == self._manager.host:
             raise exception.ArrivalNotTaken(host=migration.destination)
 
 

@@ -9,7 +9,7 @@ from nova import objects
 from nova_throttle.tests.functional import test_arrival
 
 
-class PendingArrivalTestCase(test_arrival.ArrivalTestCase):
+class PendingArrivalTestCase(test_arrival.UnfinishedTestCase):
     """Since 34, a destination notes that something comes to it."""
 
     silence = test_arrival.SilentDestinationTestCase.silence
@@ -20,11 +20,11 @@ class PendingArrivalTestCase(test_arrival.ArrivalTestCase):
         if not hasattr(self.dest, '_pending_dest_live_migrations'):
             self.skipTest('this Nova does not wait for what comes')
 
-    def move_unanswered(self):
+    def leave_unanswered(self):
         """Migrate; the destination does not get the last message."""
         self.break_rest(self.silence)
         self.migrate(self.server)
-        self.assert_moved(self.server)
+        self.wait_arrived(self.server)
         self.assertEqual(
             {self.server['id']}, set(self.dest._pending_dest_live_migrations)
         )
@@ -34,25 +34,41 @@ class PendingArrivalTestCase(test_arrival.ArrivalTestCase):
         self.assertEqual({}, self.dest._in_progress_tasks)
 
     def test_a_late_message_that_is_declined(self):
-        self.move_unanswered()
-        self.begin_something()
-        ((context, arguments),) = self.late
+        """A server that somebody does something with is not taken over."""
+        self.leave_unanswered()
+        self.set_task_state(task_states.REBOOTING)
+        context, arguments = self.late[0]
         getattr(self.dest, test_arrival.REST)(context, **arguments)
         self.assert_nothing_pending()
+        self.mend_rest()
+        self.retry()
+        self.assertIsNotNone(self._journaled(self.server))
+        self.set_task_state(task_states.MIGRATING)
+        self.finish()
 
-    def begin_something(self):
+    def finish(self):
+        self.wait_for(self.is_over_at_next_look)
+        self.assert_moved(self.server)
+        self.assert_nothing_pending()
+
+    def is_over_at_next_look(self):
+        self.retry()
+        return self._journaled(self.server) is None
+
+    def set_task_state(self, task_state):
         context = nova_context.get_admin_context()
         with nova_context.target_cell(context, self.cell) as cell_context:
             instance = objects.Instance.get_by_uuid(
                 cell_context, self.server['id']
             )
-            instance.task_state = task_states.REBOOTING
+            instance.task_state = task_state
             instance.save()
 
     def test_a_message_that_never_comes(self):
-        self.move_unanswered()
+        self.leave_unanswered()
         self.look('dest')
-        self.assert_nothing_pending()
+        self.mend_rest()
+        self.finish()
 
     def test_what_still_comes_is_waited_for(self):
         self.guests.hold(self.server)

@@ -230,7 +230,12 @@ class ThrottleTestCase(
         for compute in self.computes.values():
             manager = compute.manager
             parts = manager._parts
-            talks = (parts.negotiation, parts.wait_events, manager._arrivals)
+            talks = (
+                parts.negotiation,
+                parts.wait_events,
+                manager._arrivals,
+                manager._recovery,
+            )
             self.wait_for(
                 lambda t=talks: all(each.idle for each in t),
                 lambda m=manager: f'{m.host} still talks',

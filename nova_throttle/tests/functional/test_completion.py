@@ -23,7 +23,7 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
         mend = self.break_(target, name, only_with)
         self.migrate(self.server)
         self.wait_for(lambda: self._problem() is not None)
-        self.assertEqual('running', self.status(self.server))
+        self.assert_not_over(self.server)
         found = self.api.get_server(self.server['id'])
         self.assertIn(found['status'], ('MIGRATING', 'ACTIVE'))
         (view,) = entries.views(self.src.manager._parts.journal)

@@ -15,6 +15,7 @@ class InnerMethodsTestCase(testtools.TestCase):
         super().setUp()
         self.driver = object.__new__(driver.ThrottledLibvirtDriver)
         self.driver._operations = {}
+        self.driver._observers = {}
         self.calls = []
 
     def replace(self, name):

@@ -14,6 +14,9 @@ import testtools
 
 BEGIN = """
 import os, pathlib, signal, sys, tempfile, threading
+# Whoever runs the tests may ignore them, and what it starts does too.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)
 from nova_throttle.demo import workspace
 place = workspace.Workspace()
 tempfile.NamedTemporaryFile(delete=False).write(b'a file of Nova')

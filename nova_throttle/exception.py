@@ -218,19 +218,12 @@ class StillMigrating(ThrottleError):
     msg_fmt = 'the hypervisor is not done with the live migration: %(reason)s'
 
 
-class ArrivalNotConfirmed(ThrottleError):
-    msg_fmt = (
-        'the guest runs on %(host)s, but Nova could not finish the rest: '
-        '%(error)s'
-    )
-
-
 class ArrivalNotTaken(ThrottleError):
     msg_fmt = '%(host)s has not taken the server over'
 
 
 class ArrivedUnseen(ThrottleError):
-    msg_fmt = 'the guest arrived on %(host)s while nova-compute was down'
+    msg_fmt = 'the guest arrived on %(host)s, and the rest was finished later'
 
 
 class LeftOver(ThrottleError):

@@ -133,11 +133,6 @@ class LiveMigration:
         """Whether its destination may hold something that preparing made."""
         return self.source_bdms is not None
 
-    @property
-    def was_aborted(self) -> bool:
-        """Whether an abort was asked for that it has to follow."""
-        return self._aborted
-
     def enter(self, state: State) -> None:
         """Go on to another state, unless it is to be aborted.
 

@@ -32,12 +32,8 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
         # Another one may start meanwhile.
         self.wait_for(lambda: self.owners() == ())
         mend()
-        self.wait_for(self.is_completed)
+        self.wait_for(self.is_completed_at_next_look)
         self.assert_moved(self.server)
-
-    def is_completed(self):
-        self.retry()
-        return self.status(self.server) == 'completed'
 
     def _problem(self):
         entry = self._journaled(self.server)

@@ -58,6 +58,8 @@ class Guests:
         self.most_running = 0
         # In the order of their calls.
         self.started = []
+        # Aborts for which there was no job.
+        self.refused = 0
 
     def hold(self, *servers):
         with self._changed:
@@ -129,6 +131,7 @@ class Guests:
         uuid = domain.UUIDString()
         with self._changed:
             if uuid not in self.running:
+                self.refused += 1
                 raise fakelibvirt.make_libvirtError(
                     fakelibvirt.libvirtError,
                     'Requested operation is not valid: no job is active',

@@ -9,6 +9,7 @@ from nova.tests.fixtures import libvirt as fakelibvirt
 
 from nova_throttle.tests.functional import base
 from nova_throttle.tests.functional import pause
+from nova_throttle.virt.libvirt import operation
 
 
 class AbortTestCase(base.ThrottleTestCase):
@@ -126,25 +127,30 @@ class AbortTestCase(base.ThrottleTestCase):
         self.assertTrue(paused.started.wait(base.PATIENCE))
         self.wait_status(a, 'running')
         self.abort(a)
-        operation = self.src.driver._operations[a['id']]
-        self.wait_for(lambda: operation.abort_requested)
+        call = self.src.driver._operations[a['id']]
+        self.wait_for(lambda: call.abort_requested)
         paused.proceed.set()
         self.assert_aborted(a)
         self.assertEqual([], self.guests.started)
         self.assert_throttle_goes_on()
 
     def test_before_the_driver_is_entered(self):
+        """The abort finds no job, and the guest does not even start."""
         (a,) = self.boot(1)
         paused = self.pause(self.src.driver, '_operation')
+        # However long the thread of the abort then takes to go on.
+        late = self.pause(
+            operation.Operation, 'abort', side_effect=lambda *args: None
+        )
         self.migrate(a)
         self.assertTrue(paused.started.wait(base.PATIENCE))
         self.wait_status(a, 'running')
-        aborting = self.pause(self.src.driver, 'live_migration_abort')
         self.in_background(self.abort, a)
-        self.assertTrue(aborting.started.wait(base.PATIENCE))
-        aborting.proceed.set()
+        self.wait_for(lambda: self.guests.refused)
         paused.proceed.set()
         self.assert_aborted(a)
+        self.assertEqual([], self.guests.started)
+        late.proceed.set()
         self.assert_throttle_goes_on()
 
     def test_refused_by_libvirt(self):

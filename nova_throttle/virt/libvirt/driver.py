@@ -41,7 +41,10 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         connection.mend(self._host)
         self._operations: dict[str, operation_lib.Operation] = {}
         self._observers: dict[str, observer_lib.Observer] = {}
-        self._operations_changed = threading.Condition()
+        # Aborts that came before the driver call of their migration: set
+        # once that has begun, and knows.
+        self._early_aborts: dict[str, threading.Event] = {}
+        self._operations_lock = threading.Lock()
 
     def live_migration(
         self,
@@ -93,14 +96,17 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         self, instance_uuid: str
     ) -> Iterator[operation_lib.Operation]:
         operation = operation_lib.Operation(instance_uuid)
-        with self._operations_changed:
+        with self._operations_lock:
             self._operations[instance_uuid] = operation
-            self._operations_changed.notify_all()
+            early = self._early_aborts.pop(instance_uuid, None)
+            operation.abort_requested = early is not None
+        if early is not None:
+            early.set()
         try:
             yield operation
         finally:
             operation.join()
-            with self._operations_changed:
+            with self._operations_lock:
                 del self._operations[instance_uuid]
                 self._observers.pop(instance_uuid, None)
 
@@ -189,20 +195,22 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             info = self._host.get_guest(instance).get_job_info()
             return bool(info.type != driver.libvirt.VIR_DOMAIN_JOB_NONE)
 
-        operation = self._operations.get(instance['uuid'])
-        if operation is None:
-            try:
-                return abort_job()
-            except driver.libvirt.libvirtError:
-                with self._operations_changed:
-                    self._operations_changed.wait_for(
-                        lambda: instance['uuid'] in self._operations,
-                        ABORT_PATIENCE,
-                    )
-                    operation = self._operations.get(instance['uuid'])
-                if operation is None:
-                    raise
-        operation.abort(abort_job, has_job)
+        with self._operations_lock:
+            operation = self._operations.get(instance['uuid'])
+            if operation is None:
+                early = self._early_aborts[instance['uuid']] = (
+                    threading.Event()
+                )
+        if operation is not None:
+            return operation.abort(abort_job, has_job)
+        try:
+            abort_job()
+        except driver.libvirt.libvirtError:
+            if not early.wait(ABORT_PATIENCE):
+                raise
+        finally:
+            with self._operations_lock:
+                self._early_aborts.pop(instance['uuid'], None)
 
     def rollback_live_migration_at_source(
         self,

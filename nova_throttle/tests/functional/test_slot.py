@@ -81,17 +81,17 @@ class AnyDriverTestCase(base.ThrottleTestCase):
     def test_whose_late_callback_fails(self):
         """Nova leaves such a migration running and the server MIGRATING."""
 
-        def live_migration(context, instance, dest, post, *args):
+        def live_migration(*args):
             def work():
                 with contextlib.suppress(RuntimeError):
-                    post(context, instance, dest, *args[1:])
+                    original(*args)
 
             self.in_background(work)
 
         def fail(*args, **kwargs):
             raise RuntimeError('post failed')
 
-        self.drive(live_migration)
+        original = self.drive(live_migration)
         self.src.manager._post_live_migration = fail
         (a,) = self.boot(1)
         self.migrate(a)

@@ -224,7 +224,7 @@ class WaitQueue:
         """
         reserved: Reservations = {}
         passed: list[Waiting] = []
-        for waiting in self._heads():
+        for waiting in self.heads():
             if waiting.eligible and _fits(waiting, room, reserved):
                 self._credit_all(passed, waiting.needs.gates)
                 return waiting
@@ -232,13 +232,18 @@ class WaitQueue:
             self._reserve(waiting, room, reserved)
         return None
 
+    def heads(self) -> list[Waiting]:
+        """Return the first of all that need the same, in their order."""
+        heads = (lane.head() for lane in self._lanes.values())
+        return in_order(filter(None, heads))
+
     def may_start(self, waiting: Waiting, room: Room) -> bool:
         """Tell whether a request could start if it lacked nothing elsewhere.
 
         If so, whatever stands before it is credited: it is about to.
         """
         reserved: Reservations = {}
-        passed = [head for head in self._heads() if head < waiting]
+        passed = [head for head in self.heads() if head < waiting]
         for head in passed:
             self._reserve(head, room, reserved)
         if not _fits(waiting, room, reserved):
@@ -263,7 +268,7 @@ class WaitQueue:
     def reservations(self, room: Room) -> Reservations:
         """Tell for whom slots are kept, in their order, by gate."""
         reserved: Reservations = {}
-        for waiting in self._heads():
+        for waiting in self.heads():
             self._reserve(waiting, room, reserved)
         return reserved
 
@@ -281,10 +286,6 @@ class WaitQueue:
         lane.discard(waiting)
         if lane.head() is None:
             del self._lanes[key]
-
-    def _heads(self) -> list[Waiting]:
-        heads = (lane.head() for lane in self._lanes.values())
-        return in_order(filter(None, heads))
 
     def _credit_all(
         self, passed: list[Waiting], gates: tuple[str, ...]

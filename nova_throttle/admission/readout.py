@@ -46,6 +46,15 @@ class Readout:
             look = self._admission.look()
         return tuple(waiting.request for waiting in waits.in_order(look))
 
+    def next_in_line(self, count: int) -> tuple[request_lib.Request, ...]:
+        """Return queued requests that may be the next to start.
+
+        :param count: so many at most.
+        """
+        with self._lock:
+            heads = self._admission.stages.heads()
+        return tuple(waiting.request for waiting in heads[:count])
+
     def gate(self, name: str) -> snapshot_lib.GateState:
         """Return what is true of one gate, without a look at the queue.
 

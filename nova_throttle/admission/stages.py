@@ -100,6 +100,10 @@ class Stages:
                 return index, waiting
         return None
 
+    def heads(self) -> list[queue.Waiting]:
+        """Return what may be next, what is furthest on its way first."""
+        return [w for _, stage in self._backwards for w in stage.queue.heads()]
+
     def answer(self, answer: remote.Answer) -> None:
         """Take up what is said of a gate that is kept elsewhere."""
         if isinstance(answer, remote.Waived):

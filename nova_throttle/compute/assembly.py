@@ -20,6 +20,7 @@ from nova_throttle.compute.source import deferral
 from nova_throttle.compute.source import ending
 from nova_throttle.compute.source import intake
 from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import precheck
 from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import run
 from nova_throttle.compute.source import succession
@@ -82,7 +83,6 @@ class Assembly:
             manager.host,
             {IN_PROGRESS: {SOURCE: CONF.max_concurrent_live_migrations}},
             lambda grant: self.run.start(grant),
-            lambda ask: self.run.note_asked(ask),
             lambda: self.wait_events.refresh(),
         )
         self.throttle = self.negotiation.throttle
@@ -135,11 +135,16 @@ class Assembly:
             self.wait_events,
             self.completion.take_out,
         )
+        self.precheck = precheck.Precheck(
+            self.manager, self.migrations, self.throttle.next_in_line
+        )
+        self.events.listen(self.precheck.note)
         self.run = run.Run(
             self.manager,
             self.migrations,
             self.journal,
             self.throttle,
+            self.precheck,
             self.deferral,
             self.cleanup,
             self.wait_events,

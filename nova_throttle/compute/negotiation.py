@@ -36,8 +36,6 @@ class Negotiation:
     :param host: this host.
     :param stages: the limits of its own gates, for each stage.
     :param start: called with each request that may start.
-    :param first_asked: called with the migrations that a message asks for,
-        before it is sent.
     :param changed: called when what is waited for may have changed.
     """
 
@@ -46,11 +44,9 @@ class Negotiation:
         host: str,
         stages: Mapping[str, Mapping[str, int]],
         start: Callable[[effects.Grant], None],
-        first_asked: Callable[[messages.Ask], None],
         changed: Callable[[], None],
     ) -> None:
         incarnation = time.time_ns()
-        self._first_asked = first_asked
         self._changed = changed
         self._api = rpcapi.HostAPI()
         self._asks = keyed_workers.KeyedWorkers('ask', self._ask)
@@ -102,7 +98,6 @@ class Negotiation:
         if ask is None:
             return True
         answered = True
-        self._first_asked(ask)
         try:
             tell = self._api.ask(nova_context.get_admin_context(), host, ask)
         except exception.HostNotThrottled:

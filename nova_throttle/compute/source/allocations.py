@@ -26,6 +26,17 @@ LOG = logging.getLogger(__name__)
 Allocations = dict[str, Any]
 
 
+def are_complete(
+    manager: border.Manager, migration: migration_lib.LiveMigration
+) -> bool:
+    """Tell whether a request has all that it needs to be prepared."""
+    client, context = manager.reportclient, migration.context
+    return bool(
+        _of(client, context, migration.record.uuid)
+        and _of(client, context, migration.instance.uuid)
+    )
+
+
 def restore(
     manager: border.Manager, migration: migration_lib.LiveMigration
 ) -> None:

@@ -6,9 +6,13 @@ It may have waited for hours: the instance, the record and the destination
 are looked at again before anything is prepared.
 """
 
+import dataclasses
+import time
+
 from nova.compute import task_states
 from nova import exception as nova_exception
 from nova import objects
+from nova.objects import instance as instance_lib
 from nova import servicegroup
 
 from nova_throttle.compute import border
@@ -17,24 +21,38 @@ from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
 
 
-def check(
-    manager: border.Manager, migration: migration_lib.LiveMigration
-) -> None:
-    """Read again what a migration is about, and refuse it if that is over.
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What was read of a migration that may start.
 
-    The migration's instance and migration are up to date after it.
+    :param instance: the server.
+    :param record: the migration record.
+    :param at: when, in seconds on the monotonic clock.
+    """
+
+    instance: border.Instance
+    record: border.MigrationRecord
+    at: float
+
+
+def read(
+    manager: border.Manager, migration: migration_lib.LiveMigration
+) -> Facts:
+    """Read what a migration is about, and refuse it if that is over.
+
+    It changes nothing of the migration: see adopt().
 
     :raises ThrottleError: one that says what has become of it.
     """
-    _refresh_instance(migration)
-    _check_instance(manager.host, migration.instance)
-    migration.record = objects.Migration.get_by_uuid(
+    now = time.monotonic()
+    instance = _read_instance(migration.instance)
+    _check_instance(manager.host, instance)
+    record = objects.Migration.get_by_uuid(
         migration.context, migration.record.uuid
     )
-    if migration.record.status not in _expected(migration):
+    if record.status not in _expected(migration):
         raise exception.MigrationNotQueued(
-            migration_uuid=migration.record.uuid,
-            status=migration.record.status,
+            migration_uuid=record.uuid, status=record.status
         )
     check_guest(manager, migration)
     state = service_state(migration.context, migration.destination)
@@ -42,6 +60,18 @@ def check(
         raise exception.DestinationUnavailable(
             host=migration.destination, state=state
         )
+    return Facts(instance, record, now)
+
+
+def adopt(migration: migration_lib.LiveMigration, facts: Facts) -> None:
+    """Have a migration that starts go on with what was read of it."""
+    instance = facts.instance
+    # Changed for the destination by the conductor, and never saved.
+    if 'pci_requests' in migration.instance:
+        instance.pci_requests = migration.instance.pci_requests
+        instance.obj_reset_changes(['pci_requests'])
+    migration.instance = instance
+    migration.record = facts.record
 
 
 def _expected(migration: migration_lib.LiveMigration) -> tuple[str, ...]:
@@ -81,17 +111,19 @@ def is_gone(context: border.Context, host: str) -> bool:
     return service_state(context, host) in ('down', 'deleted', 'forced down')
 
 
-def _refresh_instance(migration: migration_lib.LiveMigration) -> None:
-    instance = migration.instance
-    # Changed for the destination by the conductor, and never saved.
-    requests = instance.pci_requests if 'pci_requests' in instance else None
+def _read_instance(known: border.Instance) -> border.Instance:
+    """Read a server again, with all that was known of it."""
+    attributes = [
+        name
+        for name in instance_lib.INSTANCE_OPTIONAL_ATTRS
+        if known.obj_attr_is_set(name)
+    ]
     try:
-        instance.refresh()
+        return objects.Instance.get_by_uuid(
+            known._context, known.uuid, expected_attrs=attributes
+        )
     except nova_exception.InstanceNotFound as error:
-        raise exception.InstanceGone(instance_uuid=instance.uuid) from error
-    if requests is not None:
-        instance.pci_requests = requests
-        instance.obj_reset_changes(['pci_requests'])
+        raise exception.InstanceGone(instance_uuid=known.uuid) from error
 
 
 def _check_instance(host: str, instance: border.Instance) -> None:

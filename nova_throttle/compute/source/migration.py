@@ -28,8 +28,9 @@ State = lifecycle.State
 # a tenth of what a queued migration weighs.
 _LOCK = threading.Lock()
 
-# Seconds for which what a request was asked for need not be read again.
-FRESH = 2.0
+# Seconds for which what a request came with need not be read again: it was
+# read to make it.
+NEW = 2.0
 
 
 class LiveMigration:
@@ -75,13 +76,11 @@ class LiveMigration:
         self.error: BaseException | None = None
         # Why its end is not reached yet, while that is tried again.
         self.problem: str | None = None
-        # False for one that was admitted while it was submitted.
-        self.has_waited = True
         # Whether it was admitted before, and met a fault that may pass.
         self.was_put_back = False
-        # Whether its destination was asked for a slot before.
-        self.asked = False
-        self._known_at = time.monotonic()
+        # Whether it was seen waiting for more than a first answer.
+        self.has_waited = False
+        self._came_at = time.monotonic()
         self.accepted_at = timeutils.utcnow(with_timezone=True)
         # Whether it was accepted before a restart: it has no user's token.
         self.carried_over = False
@@ -124,9 +123,14 @@ class LiveMigration:
         return self._state
 
     @property
-    def is_stale(self) -> bool:
-        """Whether too long ago was said what it was asked for."""
-        return time.monotonic() - self._known_at >= FRESH
+    def is_new(self) -> bool:
+        """Whether what it came with was read a moment ago."""
+        return (
+            not self.carried_over
+            and not self.was_put_back
+            and not self.has_waited
+            and time.monotonic() - self._came_at < NEW
+        )
 
     @property
     def may_be_prepared(self) -> bool:

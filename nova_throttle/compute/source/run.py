@@ -7,7 +7,6 @@ was prepared for one that cannot go on is undone.
 """
 
 from collections.abc import Callable
-import threading
 
 from nova import exception as nova_exception
 from oslo_log import log as logging
@@ -15,16 +14,15 @@ from oslo_log import log as logging
 from nova_throttle.admission import controller
 from nova_throttle.admission import effects
 from nova_throttle.admission import request as request_lib
-from nova_throttle.agreement import messages
 from nova_throttle.compute import border
 from nova_throttle.compute import compat
-from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import checks
 from nova_throttle.compute.source import cleanup as cleanup_lib
 from nova_throttle.compute.source import credentials
 from nova_throttle.compute.source import deferral as deferral_lib
 from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import precheck as precheck_lib
 from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import secret
 from nova_throttle.compute.source import tickets
@@ -49,6 +47,7 @@ class Run:
     :param migrations: its live migrations.
     :param journal: where they are kept.
     :param throttle: its admission controller.
+    :param precheck: what is known of those that waited.
     :param deferral: what has met a fault that may pass.
     :param cleanup: undoes what was prepared.
     :param wait_events: reports what they wait for.
@@ -62,6 +61,7 @@ class Run:
         migrations: registry.Registry,
         journal: journal_lib.Journal,
         throttle: controller.Controller,
+        precheck: precheck_lib.Precheck,
         deferral: deferral_lib.Deferral,
         cleanup: cleanup_lib.Cleanup,
         wait_events: wait_events_lib.WaitEvents,
@@ -73,12 +73,11 @@ class Run:
         self._migrations = migrations
         self._journal = journal
         self._throttle = throttle
+        self._precheck = precheck
         self._deferral = deferral
         self._cleanup = cleanup
         self._wait_events = wait_events
         self._take_out = take_out
-        # The migrations that a thread asks for right now.
-        self._asking = threading.local()
         self._workers = threads.Workers(self._migrate)
 
     def start(self, grant: effects.Grant) -> None:
@@ -86,12 +85,6 @@ class Run:
         request = grant.request
         migration = self._migrations.of_migration(request.migration_uuid)
         assert migration is not None  # it leaves the table after the throttle
-        fresh: set[str] = getattr(self._asking, 'fresh', set())
-        migration.has_waited = (
-            migration.carried_over
-            or migration.is_stale
-            or request.migration_uuid not in fresh
-        )
         self._deferral.begin(migration)
         migration.task_key = compat.record_task_start(self._manager, migration)
         try:
@@ -100,18 +93,6 @@ class Run:
             compat.record_task_end(self._manager, migration, failed=True)
             self._take_out(migration, 'error', error)
             raise
-
-    def note_asked(self, ask: messages.Ask) -> None:
-        """Note whom this thread asks for the first time.
-
-        What the answer lets start has not waited.
-        """
-        self._asking.fresh = set()
-        for item in ask.items:
-            migration = self._migrations.of_migration(item.migration_uuid)
-            if migration is not None and not migration.asked:
-                migration.asked = True
-                self._asking.fresh.add(item.migration_uuid)
 
     def _migrate(self, migration: migration_lib.LiveMigration) -> None:
         """Do an admitted live migration, on a thread of its own."""
@@ -217,11 +198,10 @@ class Run:
 
     def _check_now(self, migration: migration_lib.LiveMigration) -> None:
         self._journal.put(entries.entry_of(migration))
-        if not migration.has_waited:
+        if migration.is_new:
             checks.check_guest(self._manager, migration)
             return
-        checks.check(self._manager, migration)
-        allocations.restore(self._manager, migration)
+        self._precheck.settle(migration)
         if migration.carried_over:
             credentials.lend(migration.context)
             secret.read_again(self._manager, migration)

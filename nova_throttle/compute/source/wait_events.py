@@ -94,6 +94,7 @@ class WaitEvents:
         )
         migration = self._migrations.of_migration(entry.migration_uuid)
         if migration is not None:
+            migration.has_waited = True
             events = self._events.setdefault(
                 entry.migration_uuid, _Events(self._host, migration)
             )

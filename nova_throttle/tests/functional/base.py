@@ -236,6 +236,7 @@ class ThrottleTestCase(
             talks = (
                 parts.negotiation,
                 parts.wait_events,
+                parts.precheck,
                 manager._arrivals,
                 manager._recovery,
             )

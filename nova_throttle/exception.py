@@ -233,6 +233,12 @@ class LeftOver(ThrottleError):
     )
 
 
+class Refused(ThrottleError):
+    msg_fmt = (
+        'live migration %(migration_uuid)s ended before it came to this host'
+    )
+
+
 class AdminRequired(ThrottleError):
     msg_fmt = '%(action)s is for administrators only'
 

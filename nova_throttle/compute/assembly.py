@@ -151,6 +151,14 @@ class Assembly:
             self.completion.take_out,
         )
 
+    def knows(self, migration_uuid: str) -> bool:
+        """Tell whether this host has a migration that is not over."""
+        return (
+            self.migrations.of_migration(migration_uuid) is not None
+            or self.cleanup.knows(migration_uuid)
+            or self.journal.get(migration_uuid) is not None
+        )
+
     def make_migration(
         self,
         *args: Any,

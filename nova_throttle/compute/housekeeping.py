@@ -13,8 +13,10 @@ import nova.conf
 from nova_throttle.compute import assembly
 from nova_throttle.compute.destination import arrivals
 from nova_throttle.compute.destination import dead_sources
+from nova_throttle.compute.destination import undo
 from nova_throttle.compute.source import leftovers
 from nova_throttle.compute.source import recovery
+from nova_throttle.compute.source import refused
 from nova_throttle.compute import threads
 
 CONF = nova.conf.CONF
@@ -30,6 +32,7 @@ class Housekeeping:
     :param parts: the parts of its host.
     :param recovery: what carries its queue over a restart.
     :param arrivals: what counts what comes to it.
+    :param undo: what undoes what it prepared.
     """
 
     def __init__(
@@ -37,7 +40,9 @@ class Housekeeping:
         parts: assembly.Assembly,
         recovery: recovery.Recovery,
         arrivals: arrivals.Arrivals,
+        undo: undo.Undo,
     ) -> None:
+        self.leftovers = leftovers.Leftovers(parts)
         self.tasks = [
             threads.PeriodicTask(name, work)
             for name, work in (
@@ -52,7 +57,9 @@ class Housekeeping:
                 ),
                 ('lost-slots', parts.completion.find_lost_owners),
                 ('journal', lambda context: parts.journal.sync()),
-                ('leftovers', leftovers.Leftovers(parts).find),
+                ('leftovers', self.leftovers.find),
+                ('refused', refused.Refused(parts).find),
+                ('undo', undo.look),
             )
         ]
 

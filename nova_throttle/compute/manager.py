@@ -10,7 +10,6 @@ import functools
 from typing import Any
 
 from nova.compute import manager as nova_manager
-from oslo_log import log as logging
 
 from nova_throttle.admission import controller
 from nova_throttle.admission import standstill
@@ -20,9 +19,9 @@ from nova_throttle.compute import compat
 from nova_throttle.compute.destination import arrivals
 from nova_throttle.compute.destination import decline
 from nova_throttle.compute.destination import late_post
+from nova_throttle.compute.destination import undo
 from nova_throttle.compute import housekeeping
 from nova_throttle.compute import limits
-from nova_throttle.compute import present
 from nova_throttle.compute import sight
 from nova_throttle.compute.source import abort
 from nova_throttle.compute.source import allocations
@@ -32,8 +31,6 @@ from nova_throttle.compute.source import recovery
 from nova_throttle.compute.source import tickets
 from nova_throttle.compute import startup
 from nova_throttle import endpoint
-
-LOG = logging.getLogger(__name__)
 
 Verdict = arrival.Verdict
 
@@ -50,8 +47,9 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self._parts = assembly.Assembly(self)
         self._recovery = recovery.Recovery(self._parts)
         self._arrivals = arrivals.Arrivals(self, self._parts.negotiation)
+        self._undo = undo.Undo(self)
         self._housekeeping = housekeeping.Housekeeping(
-            self._parts, self._recovery, self._arrivals
+            self._parts, self._recovery, self._arrivals, self._undo
         )
         self.additional_endpoints.append(
             endpoint.ThrottleEndpoint(
@@ -87,8 +85,12 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     def _reset_live_migration(
         self, context: border.Context, instance: border.Instance
     ) -> None:
-        if not self._recovery.will_deal_with(instance.uuid):
-            super()._reset_live_migration(context, instance)
+        if not (
+            self._recovery.will_deal_with(instance.uuid)
+            or self._housekeeping.leftovers.will_deal_with(context, instance)
+        ):
+            with startup.resetting(instance):
+                super()._reset_live_migration(context, instance)
 
     def reset(self) -> None:
         """Take up a configuration that was reloaded."""
@@ -178,17 +180,13 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         migrate_data: border.MigrateData,
     ) -> Any:
         """Undo here what was prepared."""
-        if not present.may_undo(
-            context, self.host, instance.uuid, migrate_data
-        ):
-            LOG.warning(
-                'A rollback came late: the server is here, or on its way',
-                instance=instance,
-            )
-            return None
         try:
-            return super().rollback_live_migration_at_destination(
-                context, instance, destroy_disks, migrate_data
+            return self._undo.run(
+                super().rollback_live_migration_at_destination,
+                context,
+                instance,
+                destroy_disks,
+                migrate_data,
             )
         finally:
             self._arrivals.end(instance.uuid)

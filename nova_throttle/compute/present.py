@@ -31,6 +31,7 @@ EVACUATION = 'evacuation'
 
 # What such a migration had changed of its server was changed back.
 _UNDONE = frozenset({'error', 'failed', 'cancelled'})
+_NOT_BEGUN = frozenset({'accepted', 'queued'})
 _OVER = _UNDONE | {'completed', 'done', 'confirmed', 'reverted'}
 
 
@@ -238,9 +239,14 @@ def make_migrating(instance: border.Instance) -> None:
 def comes_to(
     context: border.Context, instance: border.Instance, host: str
 ) -> bool:
-    """Tell whether the server's present migration is one to a host."""
+    """Tell whether the server's present migration is one to a host.
+
+    A later request that has not begun changes nothing: where the server is,
+    an earlier one may still decide.
+    """
     records = _records(context, instance.uuid)
-    standing = [r for r in records if r.status not in _UNDONE] or records
+    begun = [r for r in records if r.status not in _NOT_BEGUN]
+    standing = [r for r in begun if r.status not in _UNDONE] or records
     return bool(standing) and (
         standing[-1].dest_compute == host
         and instance.host in (host, standing[-1].source_compute)
@@ -307,6 +313,6 @@ def _is_undecided(record: border.MigrationRecord) -> bool:
         (record.migration_type == EVACUATION or record.status == 'accepted')
         # A service that died leaves it so for ever.
         and not timeutils.is_older_than(
-            record.created_at, 2 * CONF.long_rpc_timeout
+            record.created_at, CONF.long_rpc_timeout
         )
     )

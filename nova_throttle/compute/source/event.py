@@ -10,9 +10,12 @@ loses no slot.
 import sys
 from typing import Any
 
+from nova.compute import instance_actions
 from nova.compute import utils as compute_utils
+from nova import objects
 from oslo_log import log as logging
 
+from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
@@ -85,6 +88,58 @@ def finish(migration: migration_lib.LiveMigration) -> None:
     aborted = isinstance(error, exception.MigrationAborted)
     if error and not aborted and migration.record.status != 'cancelled':
         _add_fault(migration, error)
+
+
+def end_open(
+    context: border.Context,
+    record: border.MigrationRecord,
+    error: BaseException,
+) -> None:
+    """Close what is open of the action that a migration was asked for with.
+
+    Whoever opened it is not there any more.
+
+    :param record: its record.
+    :param error: why it ended.
+    """
+    try:
+        _end_open(context, record, error)
+    except Exception:
+        LOG.exception(
+            'Cannot end the events of live migration %s',
+            record.uuid,
+            instance_uuid=record.instance_uuid,
+        )
+
+
+def _end_open(
+    context: border.Context,
+    record: border.MigrationRecord,
+    error: BaseException,
+) -> None:
+    uuid = record.instance_uuid
+    actions = [
+        action
+        for action in objects.InstanceActionList.get_by_instance_uuid(
+            context, uuid
+        )
+        if action.action == instance_actions.LIVE_MIGRATION
+        # The conductor makes the record for the action.
+        and action.start_time <= record.created_at
+    ]
+    if not actions:
+        return
+    action = max(actions, key=lambda each: each.start_time)
+    context = context.elevated()
+    # By it, Nova finds the action.
+    context.request_id = action.request_id
+    for found in objects.InstanceActionEventList.get_by_action(
+        context, action.id
+    ):
+        if found.finish_time is None:
+            objects.InstanceActionEvent.event_finish_with_failure(
+                context, uuid, found.event, exc_val=str(error), exc_tb=''
+            )
 
 
 def _close(reporter: Any, error: BaseException | None) -> None:

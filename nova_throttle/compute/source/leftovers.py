@@ -13,6 +13,7 @@ from oslo_utils import timeutils
 
 from nova_throttle.compute import assembly as assembly_lib
 from nova_throttle.compute import border
+from nova_throttle.compute.source import event
 from nova_throttle.compute.source import stored
 from nova_throttle import exception
 
@@ -46,18 +47,34 @@ class Leftovers:
             },
         )
         for record in found:
-            if self._is_unknown(record):
+            if not self._parts.knows(record.uuid):
                 # Read again: it may have ended since the list was made.
                 self._repair(
                     context,
                     objects.Migration.get_by_uuid(context, record.uuid),
                 )
 
-    def _is_unknown(self, record: border.MigrationRecord) -> bool:
-        return (
-            self._parts.journal.get(record.uuid) is None
-            and self._parts.migrations.of_migration(record.uuid) is None
-            and not self._parts.cleanup.knows(record.uuid)
+    def will_deal_with(
+        self, context: border.Context, instance: border.Instance
+    ) -> bool:
+        """Tell whether a server that migrates is left to this.
+
+        The conductor may have its request still: Nova would put the server
+        to rest at the start of this host, under a migration that is about
+        to begin.
+        """
+        if not self._parts.journal.durable:
+            return False
+        return bool(CONF.nova_throttle.repair_leftovers) and bool(
+            objects.MigrationList.get_by_filters(
+                context,
+                {
+                    'source_compute': self._parts.manager.host,
+                    'instance_uuid': instance.uuid,
+                    'migration_type': 'live-migration',
+                    'status': list(_LEFT_OVER),
+                },
+            )
         )
 
     def _repair(
@@ -86,6 +103,7 @@ class Leftovers:
             None,
         )
         self._parts.cleanup.begin(migration, 'error', error)
+        event.end_open(context, record, error)
 
 
 def _may_be_with_conductor(record: border.MigrationRecord) -> bool:
@@ -95,5 +113,5 @@ def _may_be_with_conductor(record: border.MigrationRecord) -> bool:
     request to this host.
     """
     return record.status == 'accepted' and not timeutils.is_older_than(
-        record.updated_at or record.created_at, 2 * CONF.long_rpc_timeout
+        record.updated_at or record.created_at, CONF.long_rpc_timeout
     )

@@ -10,11 +10,13 @@ import queue
 import threading
 import types
 
+import fixtures
 from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.virt.libvirt import host as nova_host
 
 from nova_throttle.compute import compat
 from nova_throttle.tests.functional import base
+from nova_throttle.virt.libvirt import connection
 
 # Before Nova's functional base puts a mock in its place.
 GET_CONNECTION = nova_host.Host.get_connection
@@ -103,6 +105,24 @@ class LostConnectionTestCase(base.ThrottleTestCase):
             if (service['binary'], service['host']) == ('nova-compute', 'src')
         ]
         self.assertEqual(status, found)
+
+    def test_a_process_whose_start_failed_ends(self):
+        """Plain Nova waits for ever for the thread of these events."""
+        at_exit = []
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'atexit.register', lambda *call: at_exit.append(call)
+            )
+        )
+        connection.mend(self.host)
+        thread = threading.Thread(
+            target=self.host._conn_event_thread, daemon=True
+        )
+        thread.start()
+        for call, *args in at_exit:
+            call(*args)
+        thread.join(base.PATIENCE)
+        self.assertFalse(thread.is_alive())
 
     def test_inside_a_call(self):
         """Its thread has the lock that the close callback wants."""

@@ -8,7 +8,9 @@ threads Nova acts there and then, and needs a lock that this very thread may
 hold.
 """
 
+import atexit
 import functools
+import sys
 import threading
 from typing import Any
 
@@ -24,6 +26,9 @@ def mend(host: Any) -> None:
     :param host: Nova's object for the hypervisor, not in use yet.
     """
     if compat.is_native():
+        # Nova's thread for these events ends for nothing else, and a process
+        # whose start failed waits for it: it would neither work nor end.
+        atexit.register(host._conn_event_handler_queue.put, sys.exit)
         host._wrapped_conn_lock = threading.RLock()
         host._close_callback = functools.partial(
             _close_callback, host, host._close_callback

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What this host prepared for a live migration is undone, until it is.
+
+The source tells it once and waits for no answer. What fails here, while the
+control plane is away, is tried again as long as the server is not on its way
+to this host anew.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import threading
+from typing import Any
+
+from nova.compute import manager as nova_manager
+from nova import context as nova_context
+from nova import safe_utils
+from oslo_log import log as logging
+
+from nova_throttle.compute import border
+from nova_throttle.compute import present
+
+LOG = logging.getLogger(__name__)
+
+# Without the decorators that add a fault and an event at each attempt.
+_again = safe_utils.get_wrapped_function(
+    nova_manager.ComputeManager.rollback_live_migration_at_destination
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Prepared:
+    """What a source told this host to undo."""
+
+    context: border.Context
+    instance: border.Instance
+    destroy_disks: Any
+    migrate_data: border.MigrateData
+
+
+class Undo:
+    """Undoes what this host prepared.
+
+    :param manager: the compute manager of this host.
+    """
+
+    def __init__(self, manager: border.Manager) -> None:
+        self._manager = manager
+        self._lock = threading.Lock()
+        # By instance: what is prepared for it here is prepared once.
+        self._left: dict[str, _Prepared] = {}
+
+    def run(
+        self,
+        novas: Callable[..., Any],
+        context: border.Context,
+        instance: border.Instance,
+        destroy_disks: Any,
+        migrate_data: border.MigrateData,
+    ) -> Any:
+        """Undo now what a source says, and again later if that fails.
+
+        :param novas: Nova's handler of the message.
+        """
+        prepared = _Prepared(context, instance, destroy_disks, migrate_data)
+        with self._lock:
+            self._left.pop(instance.uuid, None)
+        if not self._may(prepared):
+            LOG.warning(
+                'A rollback came late: the server is here, or on its way',
+                instance=instance,
+            )
+            return None
+        try:
+            result = novas(context, instance, destroy_disks, migrate_data)
+            self._drop_bindings(instance)
+        except Exception:
+            with self._lock:
+                self._left[instance.uuid] = prepared
+            raise
+        return result
+
+    def look(self, context: border.Context) -> bool:
+        """Try again what failed.
+
+        :returns: whether something is left.
+        """
+        for prepared in list(self._left.values()):
+            try:
+                self._retry(prepared)
+            except Exception as error:
+                LOG.warning(
+                    'What this host prepared for a live migration cannot be '
+                    'undone now and will be tried again: %s',
+                    error,
+                    instance=prepared.instance,
+                )
+        return bool(self._left)
+
+    def _retry(self, prepared: _Prepared) -> None:
+        if self._may(prepared):
+            _again(
+                self._manager,
+                prepared.context,
+                prepared.instance,
+                prepared.destroy_disks,
+                prepared.migrate_data,
+            )
+            self._drop_bindings(prepared.instance)
+        with self._lock:
+            # The source may have said something newer meanwhile.
+            if self._left.get(prepared.instance.uuid) is prepared:
+                del self._left[prepared.instance.uuid]
+
+    def _may(self, prepared: _Prepared) -> bool:
+        return present.may_undo(
+            prepared.context,
+            self._manager.host,
+            prepared.instance.uuid,
+            prepared.migrate_data,
+        )
+
+    def _drop_bindings(self, instance: border.Instance) -> None:
+        """Delete the port bindings here: Nova only logs if it cannot."""
+        # As administrator: to a user, Neutron does not show the binding.
+        context = nova_context.get_admin_context()
+        api = self._manager.network_api
+        for port in api.list_ports(context, device_id=instance.uuid)['ports']:
+            if port.get('binding:host_id') != self._manager.host:
+                api.delete_port_binding(
+                    context, port['id'], self._manager.host
+                )

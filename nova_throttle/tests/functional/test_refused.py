@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What fails outside of the source leaves nothing behind either."""
+
+import contextlib
+import datetime
+
+import fixtures
+from nova.compute import rpcapi
+from nova import exception as nova_exception
+from nova import objects
+from nova.tests.functional.api import client
+
+from nova_throttle.tests.functional import base
+from nova_throttle.tests.functional import pause
+from nova_throttle.tests.functional import test_arrival
+from nova_throttle.tests.functional import test_recovery
+
+
+REVERT = 'nova.conductor.tasks.migrate.revert_allocation_for_migration'
+
+
+class ConductorTestCase(test_recovery.RestartTestCase):
+    """The conductor cannot see a request through: Placement is away."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.boot_with_port()
+        # Of a conductor on another host.
+        self.flags(host='ctl')
+
+    def fail(self, reverts):
+        """Have the conductor fail, and leave the server in ERROR."""
+
+        def fail(*args, **kwargs):
+            raise RuntimeError('Placement is away')
+
+        with contextlib.ExitStack() as faults:
+            faults.enter_context(
+                fixtures.MonkeyPatch(
+                    'nova.compute.rpcapi.ComputeAPI.live_migration', fail
+                )
+            )
+            if not reverts:
+                faults.enter_context(
+                    fixtures.MonkeyPatch(REVERT, lambda *args: None)
+                )
+            # In one process a cast is a call.
+            with contextlib.suppress(client.OpenStackApiException):
+                self.ask_for_migration(self.server)
+            self.wait_status(self.server, 'error')
+        found = self.api.get_server(self.server['id'])
+        self.assertEqual('ERROR', found['status'])
+
+    def test_a_server_whose_guest_runs_is_active_again(self):
+        """Plain Nova: ERROR until somebody resets it."""
+        self.fail(reverts=True)
+        self.look()
+        self.assert_left(self.server, 'error', event=False)
+
+    def test_the_allocations_are_given_back(self):
+        self.fail(reverts=False)
+        self.look()
+        self.assert_left(self.server, 'error', event=False)
+        self.migrate(self.server)
+        self.assert_moved(self.server)
+
+    def test_what_somebody_does_later_stays(self):
+        self.fail(reverts=True)
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova_throttle.compute.source.refused.TOGETHER',
+                datetime.timedelta(0),
+            )
+        )
+        self.look()
+        found = self.api.get_server(self.server['id'])
+        self.assertEqual('ERROR', found['status'])
+
+    def test_repair_leftovers_is_off(self):
+        self.fail(reverts=False)
+        self.flags(repair_leftovers=False, group='nova_throttle')
+        self.look()
+        found = self.api.get_server(self.server['id'])
+        self.assertEqual('ERROR', found['status'])
+
+
+class StartTestCase(test_recovery.RestartTestCase):
+    """The source starts while the conductor has a request."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.boot_with_port()
+        self.sent = []
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.compute.rpcapi.ComputeAPI.live_migration',
+                lambda *args, **kwargs: self.sent.append((args, kwargs)),
+            )
+        )
+        self.original = self.src.manager.live_migration
+        self.ask_for_migration(self.server)
+        self.wait_for(lambda: self.sent)
+
+    def test_the_server_stays_the_migrations(self):
+        """Plain Nova lets another one begin under it."""
+        self.restart()
+        found = self.api.get_server(self.server['id'])
+        self.assertEqual('migrating', found['OS-EXT-STS:task_state'])
+        self.assertEqual('accepted', self.status(self.server))
+
+    def test_a_server_that_is_put_to_rest_meanwhile(self):
+        """Plain Nova: the service does not start."""
+        record = self.migration(self.server)
+        record.status = 'error'
+        record.save()
+
+        def reset(manager, context, instance):
+            raise nova_exception.UnexpectedTaskStateError(
+                instance_uuid=instance.uuid,
+                expected={'task_state': ['migrating']},
+                actual={'task_state': None},
+            )
+
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.compute.manager.ComputeManager._reset_live_migration',
+                reset,
+            )
+        )
+        self.restart()
+        self.assertFalse(self.src.manager.throttle.closed)
+
+
+class UndoTestCase(test_arrival.ArrivalTestCase):
+    """The destination cannot undo what it prepared: Neutron is away."""
+
+    def fail_without(self, target, name, error):
+        def fail(*args, **kwargs):
+            if self.away:
+                raise error
+            return original(*args, **kwargs)
+
+        original = getattr(target, name)
+        self.away = True
+        setattr(target, name, fail)
+        self.addCleanup(setattr, target, name, original)
+        # In one process a cast is a call, which nobody else answers.
+        cast = rpcapi.ComputeAPI.rollback_live_migration_at_destination
+
+        def cast_only(*args, **kwargs):
+            with contextlib.suppress(Exception):
+                cast(*args, **kwargs)
+
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.compute.rpcapi.ComputeAPI.'
+                'rollback_live_migration_at_destination',
+                cast_only,
+            )
+        )
+        # As of servers whose disks are not shared.
+        self.src.manager._live_migration_cleanup_flags = (
+            lambda *args, **kwargs: (True, False)
+        )
+        self.guests.fail(self.server)
+        self.migrate(self.server)
+        self.wait_status(self.server, 'failed')
+
+    def assert_undone_later(self):
+        undo = self.computes['dest'].manager._undo
+        self.wait_for(lambda: undo._left)
+        self.look('dest')
+        self.assertTrue(undo._left)
+        self.away = False
+        self.look('dest')
+        self.assertFalse(undo._left)
+        self.assert_left(self.server, 'failed')
+
+    def test_a_binding_that_cannot_be_deleted(self):
+        """Plain Nova leaves it there."""
+        self.fail_without(
+            self.computes['dest'].manager.network_api,
+            'delete_port_binding',
+            nova_exception.PortBindingDeletionFailed(
+                port_id='a port', host='dest'
+            ),
+        )
+        self.assert_undone_later()
+
+    def test_all_of_it(self):
+        self.fail_without(
+            self.computes['dest'].manager.network_api,
+            'get_instance_nw_info',
+            RuntimeError('Neutron is away'),
+        )
+        self.assert_undone_later()
+
+    def test_not_once_the_server_is_here(self):
+        self.fail_without(
+            self.computes['dest'].manager.network_api,
+            'get_instance_nw_info',
+            RuntimeError('Neutron is away'),
+        )
+        manager = self.computes['dest'].manager
+        self.wait_for(lambda: manager._undo._left)
+        self.away = False
+        instance = objects.Instance.get_by_uuid(
+            self.migration(self.server)._context, self.server['id']
+        )
+        instance.host = 'dest'
+        instance.save()
+        manager.driver.rollback_live_migration_at_destination = self.fail
+        self.look('dest')
+        self.assertFalse(manager._undo._left)
+
+
+class LaterRequestTestCase(test_arrival.ArrivalTestCase):
+    def test_one_that_has_not_begun_stops_no_arrival(self):
+        """Its state was reset, and somebody asked again meanwhile."""
+        paused = self.useFixture(
+            pause.Paused(
+                self.src.manager, '_post_live_migration', base.PATIENCE
+            )
+        )
+        self.migrate(self.server)
+        self.assertTrue(paused.started.wait(base.PATIENCE))
+        first = self.migration(self.server)
+        later = objects.Migration(
+            first._context,
+            instance_uuid=first.instance_uuid,
+            migration_type='live-migration',
+            source_compute='src',
+            status='accepted',
+        )
+        later.create()
+        paused.proceed.set()
+        self.assert_on(self.server, 'dest')
+        self.assertEqual(['dest'], self.allocations(self.server['id']))
+        self.assert_bound(self.server, 'dest')

@@ -198,17 +198,63 @@ class Ending:
             instance=migration.instance,
             exc_info=not isinstance(error, exception.ThrottleError),
         )
-        migration.problem = str(error) or type(error).__name__
+        self._keep_problem(migration, error)
+
+    def _keep_problem(
+        self, migration: migration_lib.LiveMigration, error: Exception
+    ) -> None:
+        # One from another host has its traceback in the lines below.
+        line = str(error).partition('\n')[0]
+        migration.problem = line or type(error).__name__
         self.note_arrival(migration)
 
     def finish_again(self, migration: migration_lib.LiveMigration) -> None:
         """Do again what Nova does once a guest has arrived.
 
-        Each of Nova's steps may be taken twice, at either host. Called only
-        while the server is this migration's, or at rest on its destination.
+        Called only while the server is this migration's, or at rest on its
+        destination.
 
         :raises Exception: what fails of it.
         """
+        try:
+            self._finish(migration)
+        except Exception as error:
+            self._keep_problem(migration, error)
+            self._have_taken_over(migration)
+            raise
+
+    def _have_taken_over(self, migration: migration_lib.LiveMigration) -> None:
+        """Let the destination have the server before all is done here.
+
+        Nova tells it last, after all that can fail on this host.
+        """
+        try:
+            if self._is_taken(migration):
+                return
+            self._manager.network_api.migrate_instance_start(
+                migration.context, migration.instance, migration.record
+            )
+            self._manager.compute_rpcapi.post_live_migration_at_destination(
+                migration.context,
+                migration.instance,
+                migration.block_migration,
+                migration.destination,
+            )
+        except Exception as error:
+            LOG.warning(
+                '%(dest)s does not take the server over yet: %(error)s',
+                {'dest': migration.destination, 'error': error},
+                instance=migration.instance,
+            )
+            return
+        LOG.warning(
+            '%(dest)s has taken the server over before all was done here',
+            {'dest': migration.destination},
+            instance=migration.instance,
+        )
+
+    def _finish(self, migration: migration_lib.LiveMigration) -> None:
+        """Have Nova finish; each of its steps may be taken twice."""
         instance = migration.instance
         # As Nova's first message had it: it says where the server came from.
         instance.host = self._manager.host
@@ -268,11 +314,14 @@ class Ending:
 
         :raises ArrivalNotTaken: if it has not.
         """
+        if not self._is_taken(migration):
+            raise exception.ArrivalNotTaken(host=migration.destination)
+
+    def _is_taken(self, migration: migration_lib.LiveMigration) -> bool:
         found = objects.Instance.get_by_uuid(
             migration.context, migration.instance.uuid
         )
-        if found.host == self._manager.host:
-            raise exception.ArrivalNotTaken(host=migration.destination)
+        return bool(found.host != self._manager.host)
 
 
 def is_away(error: BaseException) -> bool:

@@ -75,6 +75,44 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
             'live_migration.post.dest.end',
         )
 
+    def test_the_user_has_the_server_before_the_source_is_done(self):
+        """It stayed MIGRATING for as long as the source could not clean up."""
+        mend = self.break_(
+            self.src.manager.driver, 'post_live_migration_at_source'
+        )
+        self.migrate(self.server)
+        self.assert_on(self.server, 'dest')
+        self.assert_bound(self.server, 'dest')
+        self.assertEqual(['dest'], self.allocations(self.server['id']))
+        self.assert_not_over(self.server)
+        self.assert_still_told()
+        self.retry()
+        self.assert_still_told()
+        self.assert_on(self.server, 'dest')
+        mend()
+        self.wait_for(self.is_completed_at_next_look)
+        self.assert_moved(self.server)
+
+    def assert_still_told(self):
+        (view,) = entries.views(self.src.manager._parts.journal)
+        self.assertIs(lifecycle.State.ARRIVED, view.state)
+        self.assertEqual('down', view.problem)
+
+    def test_it_is_not_told_where_its_ports_are_not(self):
+        """The destination comes after the port bindings."""
+        mend = self.break_(
+            self.src.manager.network_api, 'migrate_instance_start'
+        )
+        self.migrate(self.server)
+        self.wait_for(lambda: self._problem() is not None)
+        self.retry()
+        found = self.api.get_server(self.server['id'])
+        self.assertEqual('MIGRATING', found['status'])
+        self.assertEqual('src', found['OS-EXT-SRV-ATTR:host'])
+        mend()
+        self.wait_for(self.is_completed_at_next_look)
+        self.assert_moved(self.server)
+
     def test_it_goes_on_after_a_restart(self):
         mend = self.break_(
             self.src.manager.network_api, 'migrate_instance_start'

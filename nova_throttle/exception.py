@@ -222,6 +222,13 @@ class ArrivalNotTaken(ThrottleError):
     msg_fmt = '%(host)s has not taken the server over'
 
 
+class ServerBusy(ThrottleError):
+    msg_fmt = (
+        'host %(host)s cannot take the server over now: it is on %(at)s, '
+        'with the task state %(task_state)s'
+    )
+
+
 class ArrivedUnseen(ThrottleError):
     msg_fmt = 'the guest arrived on %(host)s, and the rest was finished later'
 

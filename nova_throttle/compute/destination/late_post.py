@@ -4,7 +4,8 @@
 
 It waits on the bus while this nova-compute is down, longer than the source
 waits for an answer. By then the server is here and at rest in the database,
-which Nova's handler of the message does not expect.
+which Nova's handler of the message does not expect. What this host declines
+for now is never answered as if it were done.
 """
 
 from collections.abc import Iterator
@@ -12,19 +13,19 @@ import contextlib
 import dataclasses
 
 from nova.compute import task_states
-from nova.compute import vm_states
 from nova import exception as nova_exception
 from nova import objects
 from oslo_log import log as logging
+import oslo_messaging as messaging
 
 from nova_throttle.compute import border
 from nova_throttle.compute import present
+from nova_throttle import exception
+from nova_throttle.outcome import reception
 
 LOG = logging.getLogger(__name__)
 
-
-# A plain Nova at the source leaves it in ERROR, though it runs.
-_RUNS = (vm_states.ACTIVE, vm_states.PAUSED, vm_states.ERROR)
+Reception = reception.Reception
 
 
 @contextlib.contextmanager
@@ -39,6 +40,7 @@ def made_ready(
     :param host: this host.
     :param instance: the instance as the message has it.
     :returns: whether there is anything left to do for it here.
+    :raises ExpectedException: if there is, and it cannot be done now.
     """
     before = _State()
     is_left = _make_ready(host, context, instance, before)
@@ -80,8 +82,10 @@ def _make_ready(
         )
         return True
     before.vm_state = found.vm_state
-    migrates = found.task_state == task_states.MIGRATING
-    if not comes and (migrates or found.host != host):
+    todo = reception.receive(host, instance.host, found, comes)
+    if todo is Reception.NOT_NOW:
+        _refuse(host, found)
+    if todo is Reception.OLD_NEWS:
         LOG.warning(
             'That a live migration has arrived here is old news: the server '
             'is on %s, with the task state %s',
@@ -89,23 +93,40 @@ def _make_ready(
             found.task_state,
             instance=found,
         )
-        return False
-    if migrates:
-        return True
-    if found.task_state is not None or found.vm_state not in _RUNS:
-        return False
+    if todo is Reception.FINISH_LATE:
+        _make_migrating(host, found)
+        before.rested = True
+    return todo in (Reception.FINISH, Reception.FINISH_LATE)
+
+
+def _make_migrating(host: str, found: border.Instance) -> None:
     found.task_state = task_states.MIGRATING
     try:
         found.save(expected_task_state=[None])
     except nova_exception.UnexpectedTaskStateError:
-        return False  # somebody does something with it
-    before.rested = True
+        found.refresh()
+        _refuse(host, found)
     LOG.info(
         'The source did not wait until this host finished the live '
         'migration; that is done now',
         instance=found,
     )
-    return True
+
+
+def _refuse(host: str, found: border.Instance) -> None:
+    """Have the source ask again.
+
+    :raises ExpectedException: with ServerBusy, which the source gets without
+        a traceback in our log.
+    """
+    busy = exception.ServerBusy(
+        host=host, at=found.host, task_state=found.task_state
+    )
+    LOG.warning('%s', busy, instance=found)
+    try:
+        raise busy
+    except exception.ServerBusy as error:
+        raise messaging.ExpectedException() from error
 
 
 def _try_to_put_to_rest(

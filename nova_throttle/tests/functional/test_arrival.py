@@ -6,6 +6,8 @@ libvirt needs no nova-compute at the destination. When it has moved the guest,
 the source's nova-compute asks the destination's to do the rest, and waits.
 """
 
+from nova import context as nova_context
+from nova import objects
 import oslo_messaging
 from oslo_messaging.rpc import client as rpc_client
 
@@ -65,6 +67,16 @@ class ArrivalTestCase(test_recovery.RestartTestCase):
             raise RuntimeError('down')
 
         setattr(target, name, fail)
+
+    def set_task_state(self, task_state):
+        """Have somebody do something with the server, or be done."""
+        context = nova_context.get_admin_context()
+        with nova_context.target_cell(context, self.cell) as cell_context:
+            instance = objects.Instance.get_by_uuid(
+                cell_context, self.server['id']
+            )
+            instance.task_state = task_state
+            instance.save()
 
     def assert_not_over(self, server):
         """Check that the record says so, where Nova lets it."""

@@ -3,6 +3,7 @@
 """What has arrived is finished, whatever fails in between (R13)."""
 
 import fixtures
+from nova.compute import task_states
 from nova import context as nova_context
 from nova import exception as nova_exception
 from nova import objects
@@ -142,6 +143,36 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
             lambda: self.src.manager._parts.journal.get(uuid) is None
         )
         self.assertEqual([], self.allocations(uuid))
+
+
+class BusyServerTestCase(test_arrival.ArrivalTestCase):
+    """A user does something with a server that is not taken over in full."""
+
+    def setUp(self):
+        super().setUp()
+        driver = self.computes['dest'].manager.driver
+        name = 'post_live_migration_at_destination'
+        self.mend = self.break_(driver, name)
+        self.migrate(self.server)
+        self.wait_for(lambda: self.problem() is not None)
+
+    def problem(self):
+        entry = self._journaled(self.server)
+        return entry and entry.reason
+
+    def assert_asks_again(self, task_state):
+        self.set_task_state(task_state)
+        self.mend()
+        self.retry()
+        self.assert_not_over(self.server)
+        self.assertIn('cannot take the server over', self.problem())
+        self.set_task_state(None)
+        self.wait_for(self.is_completed_at_next_look)
+        self.assert_moved(self.server)
+
+    def test_what_is_declined_is_not_taken_for_done(self):
+        """The record said completed, and the rest was never done."""
+        self.assert_asks_again(task_states.IMAGE_SNAPSHOT)
 
 
 class FailedRollbackTestCase(test_recovery.RestartTestCase):

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a destination does when it is told that a guest has arrived.
+
+It says that it is done only if nothing is left to do here: what it cannot do
+now, the source is to ask for again.
+"""
+
+import enum
+from typing import Any
+
+from nova_throttle.outcome import words
+
+# A plain Nova at the source leaves it in ERROR, though it runs.
+_RUNS = (words.ACTIVE, words.PAUSED, words.ERROR)
+
+
+class Reception(enum.Enum):
+    """What the message is answered with."""
+
+    # The server is as Nova expects it.
+    FINISH = 'finish'
+    # It is at rest: it is made what Nova expects first.
+    FINISH_LATE = 'finish late'
+    # Nothing is left to do here.
+    DONE = 'done'
+    # It has moved on, or has another migration.
+    OLD_NEWS = 'old news'
+    # Somebody does something with it, or it is not decided whose it is.
+    NOT_NOW = 'not now'
+
+
+def receive(here: str, source: str, server: Any, comes: bool) -> Reception:
+    """Tell what to do about a guest that has arrived here.
+
+    :param here: this host.
+    :param source: where the message says that it comes from.
+    :param server: what the records say of it now.
+    :param comes: whether its present migration leads here.
+    """
+    migrates = server.task_state == words.MIGRATING
+    if not comes and (migrates or server.host != here):
+        # Its source must not take for done what nobody has taken over.
+        untaken = server.host == source != here
+        return Reception.NOT_NOW if untaken else Reception.OLD_NEWS
+    if migrates:
+        return Reception.FINISH
+    if server.task_state is not None:
+        return Reception.NOT_NOW
+    if server.host == here and server.vm_state not in _RUNS:
+        return Reception.DONE
+    return Reception.FINISH_LATE

@@ -2,27 +2,16 @@
 
 """What the hypervisor of this host shows of a guest."""
 
-import enum
-
 from nova.compute import power_state
 from nova import exception as nova_exception
 from nova import objects
 
 from nova_throttle.compute import border
 from nova_throttle import exception
+from nova_throttle.outcome import verdict
 
 
-class Sight(str, enum.Enum):
-    """What can be seen of a guest: a closed set."""
-
-    RUNS = 'runs'
-    # By whoever may pause it, and not because it is on its way.
-    PAUSED = 'paused'
-    # It comes, and is not here yet.
-    MOVES = 'moves'
-    # Defined, and nothing more.
-    OFF = 'off'
-    ABSENT = 'absent'
+Sight = verdict.Sight
 
 
 def of_guest(driver: border.Driver, instance: border.Instance) -> Sight:

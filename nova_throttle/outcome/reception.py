@@ -6,10 +6,16 @@ It says that it is done only if nothing is left to do here: what it cannot do
 now, the source is to ask for again.
 """
 
+from collections.abc import Callable
 import enum
 from typing import Any
 
+from nova_throttle.outcome import standing as standing_lib
+from nova_throttle.outcome import verdict
 from nova_throttle.outcome import words
+
+# What the record of a migration says that is in the driver.
+IN_DRIVER = ('running', 'running (post-copy)')
 
 # A plain Nova at the source leaves it in ERROR, though it runs.
 _RUNS = (words.ACTIVE, words.PAUSED, words.ERROR)
@@ -50,3 +56,19 @@ def receive(here: str, source: str, server: Any, comes: bool) -> Reception:
     if server.host == here and server.vm_state not in _RUNS:
         return Reception.DONE
     return Reception.FINISH_LATE
+
+
+def takes_over(
+    standing: standing_lib.Standing, look: Callable[[], verdict.Sight]
+) -> bool:
+    """Tell whether a destination finishes for a source that is dead.
+
+    :param standing: whose the server is, by the records.
+    :param look: looks for its guest on this host.
+    """
+    return (
+        standing.is_ours
+        and standing.migration.status in IN_DRIVER
+        and standing.instance.task_state == words.MIGRATING
+        and look() in verdict.IS_HERE
+    )

@@ -9,7 +9,8 @@ here: the source may never come back, and while the record is open, Nova does
 not let its service be deleted.
 """
 
-from nova.compute import task_states
+import functools
+
 from nova import objects
 from oslo_log import log as logging
 
@@ -18,11 +19,12 @@ from nova_throttle.compute import present
 from nova_throttle.compute import sight
 from nova_throttle.compute.source import belongings
 from nova_throttle.compute.source import checks
+from nova_throttle.outcome import reception
+from nova_throttle.outcome import words
 
 LOG = logging.getLogger(__name__)
 
-_IN_DRIVER = ('running', 'running (post-copy)')
-_OPEN = ('queued', 'preparing', *_IN_DRIVER)
+_OPEN = ('queued', 'preparing', *reception.IN_DRIVER)
 
 
 def look(manager: border.Manager, context: border.Context) -> None:
@@ -31,7 +33,7 @@ def look(manager: border.Manager, context: border.Context) -> None:
         context,
         {
             'host': manager.host,
-            'migration_type': present.LIVE,
+            'migration_type': words.LIVE,
             'status': list(_OPEN),
         },
     )
@@ -84,12 +86,9 @@ def _give_back_of_evacuated(
 
 def _has_arrived(manager: border.Manager, standing: present.Standing) -> bool:
     """Tell whether a guest runs here that is its dead source's by record."""
-    return (
-        standing.is_ours
-        and standing.migration.status in _IN_DRIVER
-        and standing.instance.task_state == task_states.MIGRATING
-        and sight.of_guest(manager.driver, standing.instance)
-        in (sight.Sight.RUNS, sight.Sight.PAUSED)
+    return reception.takes_over(
+        standing,
+        functools.partial(sight.of_guest, manager.driver, standing.instance),
     )
 
 

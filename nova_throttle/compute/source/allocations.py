@@ -19,6 +19,7 @@ from nova_throttle.compute import border
 from nova_throttle.compute import present
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
+from nova_throttle.outcome import standing as standing_lib
 
 LOG = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def keep(
     if not held or _of(client, context, instance.uuid):
         return
     found = present.find_instance(context, instance.uuid)
-    if present.is_deleted(found) or found.host != migration.dest_compute:
+    if standing_lib.is_deleted(found) or found.host != migration.dest_compute:
         return
     try:
         node = _destination_node(context, migration)
@@ -126,24 +127,11 @@ def pass_on(
     """
     client, uuid = manager.reportclient, standing.migration.uuid
     held = _of(client, context, uuid)
-    heir = _heir(standing)
+    heir = standing.heir
     if heir and held and not held.keys() & _of(client, context, heir).keys():
         _check(client.move_allocations(context, uuid, heir), heir)
     elif held:
         _drop(client, context, uuid, 'migration')
-
-
-def _heir(standing: present.Standing) -> str | None:
-    successor = standing.successor
-    if not standing.is_at_source:
-        return None
-    if successor is None or successor not in standing.others:
-        uuid: str = standing.instance.uuid
-        return uuid
-    if successor.migration_type == present.LIVE:
-        uuid = successor.uuid
-        return uuid
-    return None
 
 
 def leave_deleted(

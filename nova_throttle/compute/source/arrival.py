@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where the guest of a live migration is, by what was seen of it.
+"""Where the guest of a live migration is: looked for on both hosts.
 
-What may be deleted hangs on it. Neither a domain that is off or gone at the
-source, nor silence, says that the guest has arrived: that is so only if
-libvirt's own call said so, the destination runs it, or the destination took
-it over in Nova's records.
+What follows from that is decided in outcome.verdict. What cannot be seen now
+is looked for again, and until then nothing is deleted.
 """
 
-import enum
+import functools
 import threading
 
 from nova.compute import vm_states
@@ -19,24 +17,17 @@ from oslo_log import log as logging
 from nova_throttle.compute import border
 from nova_throttle.compute import sight
 from nova_throttle import exception
+from nova_throttle.outcome import verdict
 from nova_throttle import rpcapi
 
 LOG = logging.getLogger(__name__)
 
-Sight = sight.Sight
+Sight = verdict.Sight
+Verdict = verdict.Verdict
 
 # Seconds until it is looked again, doubled from the first to the last.
 AGAIN_FIRST = 1.0
 AGAIN_LAST = 60.0
-
-
-class Verdict(enum.Enum):
-    """What follows from all that was seen."""
-
-    ARRIVED = 'arrived'
-    STAYED = 'stayed'
-    # By Nova's records the server is on neither host, or was deleted.
-    ELSEWHERE = 'elsewhere'
 
 
 def find(
@@ -56,19 +47,15 @@ def find(
         record = objects.Instance.get_by_uuid(context, instance.uuid)
     except nova_exception.InstanceNotFound:
         return Verdict.ELSEWHERE
-    if record.host == dest:
-        return Verdict.ARRIVED
-    if record.host != manager.host:
-        return Verdict.ELSEWHERE
-    here = sight.of_guest(manager.driver, instance)
-    if here is Sight.RUNS and not _may_have_left(manager.driver, instance):
-        return Verdict.STAYED
-    there = _look_there(manager, context, record, dest)
-    if there in (Sight.RUNS, Sight.PAUSED):
-        return Verdict.ARRIVED
-    if there is Sight.ABSENT:
-        return Verdict.STAYED
-    raise exception.NotSeen(here=here.value, host=dest, there=there.value)
+    driver = manager.driver
+    return verdict.find(
+        record.host,
+        manager.host,
+        dest,
+        functools.partial(sight.of_guest, driver, instance),
+        functools.partial(_may_have_left, driver, instance),
+        functools.partial(_look_there, manager, context, record, dest),
+    )
 
 
 def wait(

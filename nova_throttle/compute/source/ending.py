@@ -28,10 +28,11 @@ from nova_throttle.compute.source import succession
 from nova_throttle import exception
 from nova_throttle import journal as journal_lib
 from nova_throttle import lifecycle
+from nova_throttle.outcome import verdict as verdict_lib
 
 LOG = logging.getLogger(__name__)
 
-Verdict = arrival.Verdict
+Verdict = verdict_lib.Verdict
 State = lifecycle.State
 
 # Without the decorators that add a fault at each attempt.
@@ -111,21 +112,12 @@ class Ending:
     def _where(
         self, migration: migration_lib.LiveMigration, believed: Verdict
     ) -> Verdict:
-        """Tell where the guest is.
-
-        The driver looks at what is left of the domain here, which says
-        nothing if that was switched off; so only a success of libvirt's own
-        call is enough.
-        """
+        """Tell where the guest is; nobody knows while it is in the driver."""
         if migration.state is not State.TRANSFERRING:
             return believed
         has_migrated = getattr(self._manager.driver, 'has_migrated', None)
         succeeded = has_migrated(migration.instance) if has_migrated else None
-        if succeeded is None:
-            return believed
-        if succeeded and believed is Verdict.ARRIVED:
-            return believed
-        return arrival.wait(
+        return verdict_lib.believe(believed, succeeded) or arrival.wait(
             self._manager,
             migration.context,
             migration.instance,

@@ -25,6 +25,7 @@ from nova_throttle.compute import sight
 from nova_throttle.compute.source import event
 from nova_throttle.compute.source import stored
 from nova_throttle import exception
+from nova_throttle.outcome import words
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class Refused:
 
     def _is_over(self, record: border.MigrationRecord) -> bool:
         return bool(
-            record.migration_type == present.LIVE
+            record.migration_type == words.LIVE
             and record.source_compute == self._host
             and record.status in compat.FINAL_STATUSES
             and not self._parts.knows(record.uuid)

@@ -15,7 +15,6 @@ from oslo_log import log as logging
 from nova_throttle.admission import request as request_lib
 from nova_throttle.compute import assembly as assembly_lib
 from nova_throttle.compute import compat
-from nova_throttle.compute import present
 from nova_throttle.compute.source import arrival
 from nova_throttle.compute.source import credentials
 from nova_throttle.compute.source import entries
@@ -26,10 +25,12 @@ from nova_throttle.compute.source import undo_preparation
 from nova_throttle import exception
 from nova_throttle import lifecycle
 from nova_throttle.objects import entry as entry_obj
+from nova_throttle.outcome import course
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
+Course = course.Course
 State = lifecycle.State
 
 
@@ -128,14 +129,12 @@ class Resumption:
         migration: migration_lib.LiveMigration,
     ) -> None:
         standing = self._parts.succession.standing(migration)
-        in_driver = migration.state in (State.TRANSFERRING, State.ARRIVED)
-        if in_driver and standing.has_arrived(migration.destination):
-            self._finish_on_destination(migration, standing)
-        elif migration.state is State.ARRIVED:
-            self._finish_if_ours(migration, standing)
-        elif not standing.is_ours:
+        todo = course.of(migration.state, standing, migration.destination)
+        if todo in (Course.FINISH, Course.CLOSE):
+            self._finish(migration, todo)
+        elif todo is Course.END:
             self._end(migration, 'error', standing.reason)
-        elif migration.state is State.TRANSFERRING:
+        elif todo is Course.LOOK:
             self._resume_transferring(migration)
         else:
             self._resume_preparing(entry, migration)
@@ -193,8 +192,7 @@ class Resumption:
             migration.destination,
         )
         if verdict is arrival.Verdict.ARRIVED:
-            self._parts.ending.note_arrival(migration)
-            self._finish_here(migration)
+            self._finish(migration, Course.FINISH)
         else:
             self._end(migration, 'error', exception.Interrupted(was='ran'))
 
@@ -209,34 +207,15 @@ class Resumption:
         self._parts.journal.remove(migration.uuid)
         self._parts.throttle.finish(migration.uuid)
 
-    def _finish_if_ours(
-        self,
-        migration: migration_lib.LiveMigration,
-        standing: present.Standing,
+    def _finish(
+        self, migration: migration_lib.LiveMigration, todo: Course
     ) -> None:
-        """Finish what arrived; for a server that is gone, give back only."""
-        if standing.is_ours:
-            self._finish_here(migration)
-        else:
-            self._close(migration)
-
-    def _finish_here(self, migration: migration_lib.LiveMigration) -> None:
-        """Finish what arrived, and has its server here in the database."""
+        """Finish what arrived; for one that moved on, give back only."""
         # It keeps no slot while that is tried.
-        self._parts.throttle.finish(migration.uuid)
-        self._parts.ending.finish_again(migration)
-        self._close(migration)
-
-    def _finish_on_destination(
-        self,
-        migration: migration_lib.LiveMigration,
-        standing: present.Standing,
-    ) -> None:
-        """Finish what arrived, and has its server there in the database."""
         self._parts.throttle.finish(migration.uuid)
         if migration.state is not State.ARRIVED:
             self._parts.ending.note_arrival(migration)
-        if standing.rests_on(migration.destination):
+        if todo is Course.FINISH:
             self._parts.ending.finish_again(migration)
         self._close(migration)
 

@@ -14,6 +14,7 @@ from nova_throttle.compute.source import registry
 from nova_throttle import journal as journal_lib
 from nova_throttle import lifecycle
 from nova_throttle.objects import entry as entry_obj
+from nova_throttle.outcome import course
 
 
 class Succession:
@@ -44,9 +45,9 @@ class Succession:
         """
         entry = self._journal.get(migration_uuid)
         if entry is not None:
-            state = lifecycle.State(entry.state)
-            handed_over = state is lifecycle.State.ARRIVED and entry.status
-            return lifecycle.State.OVER if handed_over else state
+            return course.known_state(
+                lifecycle.State(entry.state), entry.status
+            )
         known = self._migrations.of_migration(migration_uuid)
         return lifecycle.State.QUEUED if known else None
 

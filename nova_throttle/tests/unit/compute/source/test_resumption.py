@@ -13,9 +13,10 @@ import hypothesis
 from hypothesis import strategies as st
 import testtools
 
-from nova_throttle.compute import present
 from nova_throttle.compute.source import resumption
 from nova_throttle import lifecycle
+from nova_throttle.outcome import standing as standing_lib
+from nova_throttle.outcome import words
 from nova_throttle.tests.unit.compute.source import test_migration
 
 State = lifecycle.State
@@ -27,7 +28,7 @@ def record(**values):
     """Return a migration record of the server."""
     defaults = {
         'uuid': 'another',
-        'migration_type': present.LIVE,
+        'migration_type': words.LIVE,
         'source_compute': 'src',
         'dest_compute': 'dest',
         'status': 'running',
@@ -40,7 +41,7 @@ hosts = st.sampled_from(('src', 'dest', 'other'))
 
 records = st.builds(
     record,
-    migration_type=st.sampled_from((present.LIVE, present.EVACUATION)),
+    migration_type=st.sampled_from((words.LIVE, words.EVACUATION)),
     source_compute=hosts,
     dest_compute=hosts,
     status=st.sampled_from(('queued', 'running', 'completed', 'error')),
@@ -57,7 +58,7 @@ servers = st.none() | st.builds(
 @st.composite
 def standings(draw):
     later = tuple(draw(st.lists(records, max_size=2)))
-    return present.Standing(
+    return standing_lib.Standing(
         migration=record(uuid=UUID),
         instance=draw(servers),
         successor=draw(st.sampled_from((None, *later))),
@@ -115,7 +116,7 @@ class ResumptionTestCase(testtools.TestCase):
         if ('finish', State.ARRIVED) not in done:
             return
         self.assertFalse(standing.was_evacuated)
-        self.assertFalse(present.is_deleted(standing.instance))
+        self.assertFalse(standing_lib.is_deleted(standing.instance))
         if standing.instance.host == 'src':
             self.assertTrue(standing.is_ours)
         else:

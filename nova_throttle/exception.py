@@ -225,7 +225,7 @@ class ArrivalNotTaken(ThrottleError):
 class ServerBusy(ThrottleError):
     msg_fmt = (
         'host %(host)s cannot take the server over now: it is on %(at)s, '
-        'with the task state %(task_state)s'
+        'with the task state %(task_state)s, or its guest is not here'
     )
 
 

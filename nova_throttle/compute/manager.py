@@ -163,7 +163,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     ) -> Any:
         """Finish here what came."""
         try:
-            with late_post.made_ready(self.host, context, instance) as is_left:
+            with late_post.made_ready(self, context, instance) as is_left:
                 if not is_left:
                     return None
                 return super().post_live_migration_at_destination(

@@ -32,30 +32,41 @@ class Reception(enum.Enum):
     DONE = 'done'
     # It has moved on, or has another migration.
     OLD_NEWS = 'old news'
-    # Somebody does something with it, or it is not decided whose it is.
+    # Somebody does something with it, it is not decided whose it is, or its
+    # guest is not here.
     NOT_NOW = 'not now'
 
 
-def receive(here: str, source: str, server: Any, comes: bool) -> Reception:
+def receive(
+    here: str,
+    source: str,
+    server: Any,
+    comes: bool,
+    look: Callable[[], verdict.Sight],
+) -> Reception:
     """Tell what to do about a guest that has arrived here.
+
+    The message does not say which migration it is about: it may be late, and
+    the server be on its way here once more.
 
     :param here: this host.
     :param source: where the message says that it comes from.
     :param server: what the records say of it now.
     :param comes: whether its present migration leads here.
+    :param look: looks for its guest on this host.
     """
     migrates = server.task_state == words.MIGRATING
     if not comes and (migrates or server.host != here):
         # Its source must not take for done what nobody has taken over.
         untaken = server.host == source != here
         return Reception.NOT_NOW if untaken else Reception.OLD_NEWS
-    if migrates:
-        return Reception.FINISH
-    if server.task_state is not None:
+    if not migrates and server.task_state is not None:
         return Reception.NOT_NOW
-    if server.host == here and server.vm_state not in _RUNS:
+    if not migrates and server.host == here and server.vm_state not in _RUNS:
         return Reception.DONE
-    return Reception.FINISH_LATE
+    if server.host != here and look() in verdict.NOT_HERE:
+        return Reception.NOT_NOW
+    return Reception.FINISH if migrates else Reception.FINISH_LATE
 
 
 def takes_over(

@@ -26,6 +26,8 @@ class Sight(str, enum.Enum):
 
 
 IS_HERE = frozenset({Sight.RUNS, Sight.PAUSED})
+# One that is off may have arrived, and been switched off since.
+NOT_HERE = frozenset({Sight.MOVES, Sight.ABSENT})
 
 
 class Verdict(enum.Enum):

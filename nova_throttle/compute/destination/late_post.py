@@ -11,6 +11,7 @@ for now is never answered as if it were done.
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import functools
 
 from nova.compute import task_states
 from nova import exception as nova_exception
@@ -20,6 +21,7 @@ import oslo_messaging as messaging
 
 from nova_throttle.compute import border
 from nova_throttle.compute import present
+from nova_throttle.compute import sight
 from nova_throttle import exception
 from nova_throttle.outcome import reception
 
@@ -30,25 +32,27 @@ Reception = reception.Reception
 
 @contextlib.contextmanager
 def made_ready(
-    host: str, context: border.Context, instance: border.Instance
+    manager: border.Manager,
+    context: border.Context,
+    instance: border.Instance,
 ) -> Iterator[bool]:
     """Make the database what Nova expects of one that has just arrived.
 
     If Nova's handler fails the server is at rest again as it was before: it
     runs, and the source asks again.
 
-    :param host: this host.
+    :param manager: the compute manager of this host.
     :param instance: the instance as the message has it.
     :returns: whether there is anything left to do for it here.
     :raises ExpectedException: if there is, and it cannot be done now.
     """
     before = _State()
-    is_left = _make_ready(host, context, instance, before)
+    is_left = _make_ready(manager, context, instance, before)
     try:
         yield is_left
     except Exception:
         if is_left:
-            _try_to_put_to_rest(host, context, instance, before)
+            _try_to_put_to_rest(manager.host, context, instance, before)
         raise
 
 
@@ -65,14 +69,14 @@ class _State:
 
 
 def _make_ready(
-    host: str,
+    manager: border.Manager,
     context: border.Context,
     instance: border.Instance,
     before: _State,
 ) -> bool:
     try:
         found = objects.Instance.get_by_uuid(context, instance.uuid)
-        comes = present.comes_to(context, found, host)
+        comes = present.comes_to(context, found, manager.host)
     except Exception:
         # Nova knows best: most likely the message is in time.
         LOG.warning(
@@ -82,7 +86,8 @@ def _make_ready(
         )
         return True
     before.vm_state = found.vm_state
-    todo = reception.receive(host, instance.host, found, comes)
+    host, look = manager.host, functools.partial(_look, manager, found)
+    todo = reception.receive(host, instance.host, found, comes, look)
     if todo is Reception.NOT_NOW:
         _refuse(host, found)
     if todo is Reception.OLD_NEWS:
@@ -97,6 +102,19 @@ def _make_ready(
         _make_migrating(host, found)
         before.rested = True
     return todo in (Reception.FINISH, Reception.FINISH_LATE)
+
+
+def _look(manager: border.Manager, found: border.Instance) -> sight.Sight:
+    """Look for a guest; one that cannot be seen may still be on its way."""
+    try:
+        return sight.of_guest(manager.driver, found)
+    except Exception:
+        LOG.warning(
+            'Cannot see whether a guest has arrived',
+            instance=found,
+            exc_info=True,
+        )
+        return sight.Sight.MOVES
 
 
 def _make_migrating(host: str, found: border.Instance) -> None:

@@ -135,6 +135,8 @@ class Steps(fixtures.Fixture):
         self._mark('worker', parts.run._workers, '_work', _migration)
         self._mark('background', parts.completion, '_file', _migration)
         self._mark('libvirt', operation.Operation, 'run', _operation)
+        recovery = self._manager._recovery
+        self._mark('recovery', recovery._resumption, 'resume', _entry)
 
     def _mark(self, role, target, name, find_uuid):
         original = getattr(target, name)
@@ -251,3 +253,7 @@ def _migration(migration):
 
 def _operation(op, call):
     return op.instance_uuid
+
+
+def _entry(entry):
+    return entry.instance_uuid

@@ -10,10 +10,16 @@ rollback fails too.
 
 Every n-th step is tried, always the same ones. With ``OS_EVERY_STEP=all``
 all are: ``tox -e every-step`` does that.
+
+Two steps of one migration fail as well. The second one may be a step of what
+the first one leads to: of a rollback, or of an end that is tried again. Which
+ones is drawn by lot, from ``OS_EVERY_STEP_SEED``.
 """
 
 import contextlib
+import dataclasses
 import os
+import random
 
 from nova_throttle.compute import compat
 from nova_throttle.tests.functional import base
@@ -22,8 +28,12 @@ from nova_throttle.tests.functional import steps as steps_lib
 # Of how many steps one is tried, unless all are.
 SAMPLE = 16
 
-# Migrations that are queued at once, one step failing in each.
+# Migrations that are queued at once, one step or two failing in each.
 BATCH = 8
+
+# Pairs that are tried, and with OS_EVERY_STEP=all.
+PAIRS = 4
+ALL_PAIRS = 80
 
 
 class EveryStepTestCase(base.ThrottleTestCase):
@@ -114,10 +124,11 @@ class EveryStepTestCase(base.ThrottleTestCase):
 
     # What must be true of it
 
-    def assert_clean(self, server, step, fault):
+    def assert_clean(self, server, faults):
         """Check that nothing is stuck, wherever the server is now."""
         self.wait_over(server)
-        self.assertIn(step, self.steps.made(server))
+        # The first one may keep the other from being made.
+        self.assertTrue(set(faults) & set(self.steps.made(server)))
         self.assertIn(self.status(server), compat.FINAL_STATUSES)
         found = self.api.get_server(server['id'])
         self.assertIsNone(found['OS-EXT-STS:task_state'])
@@ -126,9 +137,12 @@ class EveryStepTestCase(base.ThrottleTestCase):
         )
         if self.status(server) == 'completed':
             self.assert_all_is_at(server, 'dest')
-        elif not self.entered_driver(server):
+        elif found['status'] == 'ACTIVE' or not self.entered_driver(server):
             self.assert_left(server, self.status(server), event=False)
-        if 'InstanceActionEvent' not in step.name:
+            self.assert_domain(server, 'src')
+            self.assertFalse(self.has_domain(server, 'dest'))
+            self.assertNotIn(server['id'], self.taken_over)
+        if not any('InstanceActionEvent' in step.name for step in faults):
             self.assert_event(server)
 
     def assert_all_is_at(self, server, host):
@@ -137,7 +151,17 @@ class EveryStepTestCase(base.ThrottleTestCase):
         self.assertEqual([host], self.allocations(server['id']))
         self.assertEqual([], self.allocations(self.migration(server).uuid))
         self.assert_bound(server, host)
+        self.assert_domain(server, host)
         self.assertIn(server['id'], self.taken_over)
+
+    def assert_domain(self, server, host):
+        self.assertTrue(
+            self.has_domain(server, host), f'there is no domain on {host}'
+        )
+
+    def has_domain(self, server, host):
+        manager = self.computes[host].manager
+        return server['id'] in manager.driver.list_instance_uuids()
 
     def assert_event(self, server):
         completed = self.status(server) == 'completed'
@@ -186,11 +210,10 @@ class EveryStepTestCase(base.ThrottleTestCase):
 
     def cases(self):
         made = [step for step in self.record() if step not in self.faults()]
-        cases = [(step, steps_lib.REFUSED) for step in made]
-        cases += [(s, steps_lib.LOST) for s in made if s.is_remote]
-        if os.environ.get('OS_EVERY_STEP') == 'all':
-            return cases
-        return cases[self.offset :: SAMPLE]
+        cases = faults_of(made)
+        if not is_thorough():
+            cases = cases[self.offset :: SAMPLE]
+        return [dict([case]) for case in cases]
 
     ends_as = 'completed'
     offset = 0
@@ -210,27 +233,77 @@ class EveryStepTestCase(base.ThrottleTestCase):
         servers = [self.take_server() for _ in cases]
         healthy = self.take_server()
         with self.queued_behind_another():
-            for server, (step, fault) in zip(servers, cases, strict=True):
-                self.start(server, {**self.faults(), step: fault})
+            for server, case in zip(servers, cases, strict=True):
+                self.start(server, {**self.faults(), **case})
             self.start(healthy)
         self.guests.release(healthy)
         self.let_go(*servers)
         wrong = []
         for server, case in zip(servers, cases, strict=True):
-            wrong += self.problems(server, *case)
+            wrong += self.problems(server, case)
             self.give_back(server)
         self.wait_status(healthy, 'completed')
         self.wait_over(healthy)
         self.give_back(healthy)
         return wrong
 
-    def problems(self, server, step, fault):
-        """Return what is wrong after a step failed; nothing, one hopes."""
+    def problems(self, server, faults):
+        """Return what is wrong after steps failed; nothing, one hopes."""
         try:
-            self.assert_clean(server, step, fault)
+            self.assert_clean(server, faults)
         except AssertionError as error:
-            return [f'{step} ({fault}): {error}']
+            case = ', '.join(f'{s} ({fault})' for s, fault in faults.items())
+            return [f'{case}: {error}']
         return []
+
+
+def is_thorough():
+    return os.environ.get('OS_EVERY_STEP') == 'all'
+
+
+def faults_of(made):
+    """Return each way in which each step may fail."""
+    return [(step, steps_lib.REFUSED) for step in made] + [
+        (step, steps_lib.LOST) for step in made if step.is_remote
+    ]
+
+
+class PairsTestCase(EveryStepTestCase):
+    """Two steps of one migration fail."""
+
+    def cases(self):
+        made = [step for step in self.record() if step not in self.faults()]
+        first = faults_of(made)
+        # What fails is gone on with from the journal.
+        again = [
+            dataclasses.replace(step, role='recovery')
+            for step in made
+            if step.role in ('worker', 'libvirt')
+        ]
+        second = first + faults_of(again)
+        lots = random.Random(int(os.environ.get('OS_EVERY_STEP_SEED', 1)))
+        return [
+            dict([lots.choice(first), lots.choice(second)])
+            for _ in range(ALL_PAIRS if is_thorough() else PAIRS)
+        ]
+
+
+class PreparationFailsPairsTestCase(PairsTestCase):
+    """Two steps of Nova's rollback fail."""
+
+    ends_as = 'failed'
+
+    def faults(self):
+        return PreparationFailsTestCase.faults(self)
+
+
+class LibvirtFailsPairsTestCase(PairsTestCase):
+    """Two steps of the driver's rollback fail."""
+
+    ends_as = 'failed'
+
+    def let_go(self, *servers):
+        self.guests.fail(*servers)
 
 
 class PreparationFailsTestCase(EveryStepTestCase):

@@ -226,6 +226,8 @@ def _nova(plan: Plan, host: str) -> Sections:
             # Quick to be seen coming and going, for the scenarios.
             'report_interval': 5,
             'service_down_time': 40,
+            # After it, nobody works on a request whose conductor was killed.
+            'long_rpc_timeout': 90,
             'vif_plugging_is_fatal': 'false',
             'vif_plugging_timeout': 0,
             'cpu_allocation_ratio': 64,

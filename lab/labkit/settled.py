@@ -129,6 +129,8 @@ def _of_events(
         if not migration or migration.status not in FINAL:
             continue
         event = cloud.migration_event(server.id)
+        if not event and migration.status == 'error':
+            continue  # it failed before it came to its source
         result = event.get('result')
         wanted = 'Success' if migration.status == 'completed' else 'Error'
         if result != wanted:

@@ -22,7 +22,7 @@ from labkit import trace
 
 GUESTS = ('idle', 'dirty2')
 # For migrations to end, and then for what they held to be given back.
-PATIENCE, AFTERWARDS = 240, 90
+PATIENCE, AFTERWARDS = 240, 180
 
 
 def run(stage: Stage) -> Iterator[Case]:

@@ -88,19 +88,22 @@ def finish(migration: migration_lib.LiveMigration) -> None:
     aborted = isinstance(error, exception.MigrationAborted)
     if error and not aborted and migration.record.status != 'cancelled':
         _add_fault(migration, error)
+    if migration.carried_over:
+        # Whoever opened others was ended with the service.
+        end_open(migration.context, migration.record, error)
 
 
 def end_open(
     context: border.Context,
     record: border.MigrationRecord,
-    error: BaseException,
+    error: BaseException | None,
 ) -> None:
     """Close what is open of the action that a migration was asked for with.
 
     Whoever opened it is not there any more.
 
     :param record: its record.
-    :param error: why it ended.
+    :param error: why it failed; None if it did not.
     """
     try:
         _end_open(context, record, error)
@@ -115,7 +118,7 @@ def end_open(
 def _end_open(
     context: border.Context,
     record: border.MigrationRecord,
-    error: BaseException,
+    error: BaseException | None,
 ) -> None:
     uuid = record.instance_uuid
     actions = [
@@ -136,7 +139,13 @@ def _end_open(
     for found in objects.InstanceActionEventList.get_by_action(
         context, action.id
     ):
-        if found.finish_time is None:
+        if found.finish_time is not None:
+            continue
+        if error is None:
+            objects.InstanceActionEvent.event_finish(
+                context, uuid, found.event, want_result=False
+            )
+        else:
             objects.InstanceActionEvent.event_finish_with_failure(
                 context, uuid, found.event, exc_val=str(error), exc_tb=''
             )

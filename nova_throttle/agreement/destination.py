@@ -195,9 +195,15 @@ class Destination(gates_lib.Gates):
                 ledger.forget_all_but(named[name], ask)
 
     def _adopt(self, fact: Fact) -> None:
-        heard = self._heard.get(fact.source, _NEVER)
+        """Make what is in progress an owner, wherever nobody says it.
+
+        A source that speaks says by itself when it takes a slot of any other
+        gate than that which it is in progress at, and when it gives it back.
+        """
+        heard = self._heard.get(fact.source)
         for name in fact.gates:
-            self._ledgers[name].adopt(fact, heard)
+            if heard is None or name == messages.DESTINATION:
+                self._ledgers[name].adopt(fact, heard or _NEVER)
 
 
 def _offers(

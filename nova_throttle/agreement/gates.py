@@ -67,7 +67,15 @@ class Gates:
         :raises InvalidLimit: if the limit is negative.
         """
         with self._change():
+            was_limited = bool(self._ledgers[gate].state().limit)
             self._ledgers[gate].resize(limit)
+            if was_limited != bool(limit):
+                # From now on they have to ask for it, or need not any more.
+                self._due.update(
+                    claim.source
+                    for ledger in self._each_ledger()
+                    for claim in ledger.claims()
+                )
 
     def state(self, gate: str) -> snapshot_lib.GateState:
         """Return what is true of a gate at this instant, as a value."""

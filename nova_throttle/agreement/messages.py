@@ -14,6 +14,9 @@ from nova_throttle.admission import remote
 # The gate that a destination sees taken by itself: it is asked to prepare.
 DESTINATION = 'destination'
 
+# The gate of what comes to it over the network.
+TRANSFER_IN = 'transfer-in'
+
 Standing = remote.Standing
 
 WAITING = frozenset({Standing.WAITS, Standing.READY, Standing.INSISTS})

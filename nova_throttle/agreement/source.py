@@ -8,6 +8,7 @@ request, in the same step in which the request's own host has room.
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import math
 import time
 
 from nova_throttle.admission import remote
@@ -116,7 +117,9 @@ class Source(remote.Keeper):
         if tell.incarnation < told.incarnation:
             return answers
         answers += self.meet(tell.destination, tell.incarnation)
+        before = told.unlimited
         told.read(tell)
+        answers += self._of_limits(told, before)
         told.heard_at = self._clock()
         if tell.answers == self.incarnation:
             told.disown(tell.offers)
@@ -158,6 +161,7 @@ class Source(remote.Keeper):
         """
         told = self._of(host)
         told.open_until = until = self._clock() + seconds
+        told.unlimited = frozenset()
         told.forget_news()
         return [remote.Waived(gate, until) for gate in self._all_of(told)]
 
@@ -191,7 +195,25 @@ class Source(remote.Keeper):
     def _all_of(self, told: Told) -> list[request_lib.RemoteGate]:
         return [request_lib.RemoteGate(g, told.host) for g in self.gates]
 
+    def _of_limits(
+        self, told: Told, before: frozenset[str]
+    ) -> list[remote.Answer]:
+        """Return what follows from gates that are limited now, or no more.
+
+        :param before: those that were not, as far as was known.
+        """
+        limited, free = before - told.unlimited, told.unlimited - before
+        # What has gone on without a slot has one by now.
+        told.complete = told.complete or bool(limited)
+        gates = [request_lib.RemoteGate(g, told.host) for g in sorted(limited)]
+        answers: list[remote.Answer] = [remote.Withdrawn(g) for g in gates]
+        for name in sorted(free):
+            gate = request_lib.RemoteGate(name, told.host)
+            answers.append(remote.Waived(gate, math.inf))
+        return answers
+
     def _withdrawn(self, told: Told) -> list[remote.Answer]:
+        told.unlimited = frozenset()
         return [remote.Withdrawn(gate) for gate in self._all_of(told)]
 
     def _mark(self, told: Told) -> None:

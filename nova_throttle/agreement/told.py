@@ -52,6 +52,9 @@ class Told:
         # Whether the next message has to say all.
         self.complete = True
         self.known: dict[request_lib.RemoteGate, remote.Known] = {}
+        # Names of gates that it does not limit: nobody asks there. Set in
+        # step with what the admission is answered.
+        self.unlimited: frozenset[str] = frozenset()
         self._entries: dict[_Key, _Entry] = {}
         self._news: dict[_Key, _Entry] = {}
         self._waiting = 0
@@ -104,13 +107,21 @@ class Told:
             standing is Standing.KEEPS and not unsaid
         ):
             del self._news[key]
+        if not self._is_told(entry):
+            self._news.pop(key, None)
 
     def _begin(self, key: _Key, entry: _Entry) -> None:
-        self._entries[key] = self._news[key] = entry
+        self._entries[key] = entry
+        if self._is_told(entry):
+            self._news[key] = entry
         self._count(Standing.GONE, entry.standing)
         if entry.standing is Standing.HOLDS:
             # It may be new to a destination that was restarted as well.
             self.complete = True
+
+    def _is_told(self, entry: _Entry) -> bool:
+        """Tell whether the destination has to know of it, or does already."""
+        return entry.number >= 0 or entry.gate.name not in self.unlimited
 
     def _count(self, before: Standing, after: Standing) -> None:
         self._waiting += after in messages.WAITING
@@ -131,9 +142,10 @@ class Told:
             entries.update(self._entries)
         self._news.clear()
         self.complete = False
-        for entry in entries.values():
+        told = [entry for entry in entries.values() if self._is_told(entry)]
+        for entry in told:
             entry.number = serial
-        return tuple(map(_item, entries.values()))
+        return tuple(map(_item, told))
 
     # What is heard
 
@@ -168,6 +180,16 @@ class Told:
             )
             for gate in tell.gates
         }
+        # That of what is in progress is asked anyhow: its answer tells of
+        # all gates.
+        self.unlimited = frozenset(
+            gate.name
+            for gate in tell.gates
+            if not gate.limit and gate.name != messages.DESTINATION
+        )
+        for key, entry in list(self._news.items()):
+            if not self._is_told(entry):
+                del self._news[key]
 
     def disown(self, offers: tuple[messages.Offer, ...]) -> None:
         """Decline offers for what this host has forgotten."""

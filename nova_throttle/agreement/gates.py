@@ -41,7 +41,8 @@ class Gates:
         self._post = post
         self._standstill = {Standstill.COUNTING}
         self._ledgers = {n: ledger_lib.Ledger(n, s) for n, s in gates.items()}
-        self.gates = frozenset(gates)
+        # In their order: what lists them does so too.
+        self.gates = tuple(gates)
         # Sources that a message is due for.
         self._due: set[str] = set()
         self._lock = threading.Lock()

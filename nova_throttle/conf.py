@@ -109,6 +109,59 @@ while the package is rolled out.
     ),
 ]
 
+TRANSFER_OPTS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        'max_outgoing_transfers',
+        default=0,
+        min=0,
+        mutable=True,
+        help="""
+The number of live migrations whose guests leave this host at a time.
+
+Of those in progress, so many have the network link; each other one has its
+destination prepare, and then waits for its turn. It gives the link away when
+the last byte of its guest has been sent, before anything is cleaned up. So a
+limit on what is in progress that is higher than this one hides preparation
+and clean-up behind the transfer of others, and no guest has to share the link
+with more than this number.
+
+``0``, the default, does not limit it: all that are in progress transfer at the
+same time. Set it to ``1`` where one transfer fills the link: up to about 10
+Gbit/s, or with ``[libvirt] live_migration_parallel_connections``; to 2 to 4
+on faster links, where one connection cannot fill them. Set the limit on what
+is in progress to one to three more than this.
+
+Related options:
+
+* ``[DEFAULT] max_concurrent_live_migrations`` is the limit on what is in
+  progress.
+* ``[nova_throttle] max_incoming_transfers``
+""",
+    ),
+    cfg.IntOpt(
+        'max_incoming_transfers',
+        default=0,
+        min=0,
+        mutable=True,
+        help="""
+The number of live migrations whose guests come to this host at a time.
+
+However many hosts have prepared one for this host, so many send at the same
+time; each other one waits on its source, prepared, for its turn. ``0``, the
+default, does not limit it, and then nobody asks for it. The same number as
+``max_outgoing_transfers`` suits hosts that are alike.
+
+A source without nova-throttle does not ask; what it sends is counted.
+
+Related options:
+
+* ``[nova_throttle] max_incoming_live_migrations`` is the limit on what is in
+  progress.
+* ``[nova_throttle] max_outgoing_transfers``
+""",
+    ),
+]
+
 JOURNAL_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'journal_dir',
@@ -201,6 +254,7 @@ Related options:
 ALL_OPTS: list[cfg.Opt] = [
     *ACTIVATION_OPTS,
     *INCOMING_OPTS,
+    *TRANSFER_OPTS,
     *JOURNAL_OPTS,
     *HOUSEKEEPING_OPTS,
 ]

@@ -166,6 +166,10 @@ class IncomingQueueFull(ThrottleError):
     )
 
 
+class StoppedBeforeTransfer(ThrottleError):
+    msg_fmt = 'the service stops, and the guest has not begun to move'
+
+
 class CancelledByRestart(ThrottleError):
     msg_fmt = (
         'nova-compute was restarted and [nova_throttle] on_restart is cancel'

@@ -20,7 +20,7 @@ class State(str, enum.Enum):
     QUEUED = 'queued'
     # It has them; the destination may have begun to prepare.
     PREPARING = 'preparing'
-    # The destination has prepared.
+    # The destination has prepared: it waits for the link.
     PREPARED = 'prepared'
     # It is in the driver.
     TRANSFERRING = 'transferring'

@@ -172,6 +172,16 @@ class Controller(readout.Readout):
             waiting = member.waiting if member else None
         return waiting is not None and waiting.ticket.cancel()
 
+    def withdraw(self, migration_uuid: str, ticket: Ticket) -> None:
+        """Have what waits with a cancelled ticket be out of the queue.
+
+        It leaves by itself as well, in the thread that cancelled it.
+        """
+        if ticket.cancelled():
+            with self._lock:
+                effects = self._admission.forget(migration_uuid, ticket)
+            self._dispatcher.carry_out(effects)
+
     def defer(
         self, migration_uuid: str, reason: snapshot_lib.WaitReason | None
     ) -> None:
@@ -240,11 +250,5 @@ class Controller(readout.Readout):
         # After the lock: the callback runs at once if somebody cancelled
         # the ticket meanwhile, and it takes the lock.
         ticket.add_done_callback(
-            functools.partial(self._forget_cancelled, migration_uuid)
+            functools.partial(self.withdraw, migration_uuid)
         )
-
-    def _forget_cancelled(self, migration_uuid: str, ticket: Ticket) -> None:
-        if ticket.cancelled():
-            with self._lock:
-                effects = self._admission.forget(migration_uuid, ticket)
-            self._dispatcher.carry_out(effects)

@@ -47,7 +47,7 @@ class Readout:
         return tuple(waiting.request for waiting in waits.in_order(look))
 
     def next_in_line(self, count: int) -> tuple[request_lib.Request, ...]:
-        """Return queued requests that may be the next to start.
+        """Return requests that may be the next to enter the first stage.
 
         :param count: so many at most.
         """

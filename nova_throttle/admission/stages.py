@@ -101,8 +101,8 @@ class Stages:
         return None
 
     def heads(self) -> list[queue.Waiting]:
-        """Return what may be next, what is furthest on its way first."""
-        return [w for _, stage in self._backwards for w in stage.queue.heads()]
+        """Return what may be the next to enter the first stage."""
+        return self._stages[0].queue.heads()
 
     def answer(self, answer: remote.Answer) -> None:
         """Take up what is said of a gate that is kept elsewhere."""

@@ -21,10 +21,11 @@ class GateList(base.HostCommand):
     """List the gates of a host: their limits, and who is in progress.
 
     The gate source is for what leaves the host, and destination for what
-    comes to it. The owners are migration UUIDs; so are those that a slot is
-    offered to, until their source says whether it takes it. Waiting is the
-    number of live migrations on other hosts that wait for a slot of this
-    one.
+    comes to it; transfer-out and transfer-in are for those of them whose
+    guests move right now. The owners are migration UUIDs; so are those that
+    a slot is offered to, until their source says whether it takes it.
+    Waiting is the number of live migrations on other hosts that wait for a
+    slot of this one.
     """
 
     def take_action(
@@ -41,11 +42,13 @@ class LimitSet(base.HostCommand):
     """Change how many live migrations of a host may be in progress.
 
     The gate source limits what leaves the host, destination what comes to
-    it. It takes effect at once: a raised limit starts as many as now fit, a
+    it; transfer-out and transfer-in limit how many of them have the network
+    link. It takes effect at once: a raised limit starts as many as now fit, a
     lowered one lets those in progress finish. It lasts until nova-compute
     restarts or reads its configuration again; to keep it, set
-    max_concurrent_live_migrations (source) or max_incoming_live_migrations
-    (destination) in nova.conf too.
+    max_concurrent_live_migrations (source), max_incoming_live_migrations
+    (destination), max_outgoing_transfers (transfer-out) or
+    max_incoming_transfers (transfer-in) in nova.conf too.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

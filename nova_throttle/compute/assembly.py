@@ -10,9 +10,10 @@ from typing import Any
 
 import nova.conf
 
-from nova_throttle.admission import request as request_lib
-from nova_throttle.agreement import messages
+from nova_throttle.admission import effects
+from nova_throttle.admission import standstill
 from nova_throttle.compute import border
+from nova_throttle.compute import gates
 from nova_throttle.compute import negotiation
 from nova_throttle.compute.source import cleanup
 from nova_throttle.compute.source import completion
@@ -24,6 +25,7 @@ from nova_throttle.compute.source import precheck
 from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import run
 from nova_throttle.compute.source import succession
+from nova_throttle.compute.source import transfer
 from nova_throttle.compute.source import wait_events
 from nova_throttle.compute import threads
 from nova_throttle import events
@@ -31,36 +33,6 @@ from nova_throttle import journal
 from nova_throttle import lifecycle
 
 CONF = nova.conf.CONF
-
-# The gates of what leaves this host, and of what comes to it.
-SOURCE = 'source'
-DESTINATION = messages.DESTINATION
-
-# The stages of a live migration: from its admission to its end, so far.
-IN_PROGRESS = 'in progress'
-
-
-def make_request(
-    migration_uuid: str,
-    migration_id: int,
-    instance_uuid: str,
-    dest: str,
-    priority: int,
-) -> request_lib.Request:
-    """Make what the core knows of a live migration of this host.
-
-    The id of its record, one sequence in all of a cell, is its position among
-    the requests of all hosts.
-    """
-    gate = request_lib.RemoteGate(DESTINATION, dest)
-    return request_lib.Request(
-        migration_uuid=migration_uuid,
-        instance_uuid=instance_uuid,
-        destination=dest,
-        needs=(request_lib.Needs((SOURCE,), (gate,)),),
-        priority=priority,
-        arrival=migration_id,
-    )
 
 
 class Assembly:
@@ -81,8 +53,7 @@ class Assembly:
         )
         self.negotiation = negotiation.Negotiation(
             manager.host,
-            {IN_PROGRESS: {SOURCE: CONF.max_concurrent_live_migrations}},
-            lambda grant: self.run.start(grant),
+            self._start,
             lambda: self.wait_events.refresh(),
         )
         self.throttle = self.negotiation.throttle
@@ -151,6 +122,15 @@ class Assembly:
             self.completion.take_out,
         )
 
+        self.transfer = transfer.Transfer(
+            self.migrations,
+            self.journal,
+            self.throttle,
+            self.succession,
+            self.wait_events,
+        )
+        self.transfer.watch(self.manager.driver)
+
     def knows(self, migration_uuid: str) -> bool:
         """Tell whether this host has a migration that is not over."""
         return (
@@ -158,6 +138,17 @@ class Assembly:
             or self.cleanup.knows(migration_uuid)
             or self.journal.get(migration_uuid) is not None
         )
+
+    def _start(self, grant: effects.Grant) -> None:
+        """Have a migration begin a stage."""
+        is_transfer = grant.stage == gates.TRANSFER
+        begin = self.transfer.begin if is_transfer else self.run.start
+        begin(grant)
+
+    def stop(self) -> None:
+        """Start nothing from now on; twice is harmless."""
+        self.throttle.halt(standstill.Standstill.STOPPING)
+        self.transfer.stop()
 
     def make_migration(
         self,
@@ -167,7 +158,7 @@ class Assembly:
     ) -> migration_lib.LiveMigration:
         """Make a migration of the arguments of Nova's RPC handler."""
         _, dest, instance, _, record, _ = args
-        request = make_request(
+        request = gates.make_request(
             record.uuid, record.id, instance.uuid, dest, priority
         )
         return migration_lib.LiveMigration(

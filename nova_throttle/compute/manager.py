@@ -12,7 +12,6 @@ from typing import Any
 from nova.compute import manager as nova_manager
 
 from nova_throttle.admission import controller
-from nova_throttle.admission import standstill
 from nova_throttle.compute import assembly
 from nova_throttle.compute import border
 from nova_throttle.compute import compat
@@ -99,17 +98,17 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def set_shutdown_in_progress(self) -> None:
         """Start nothing from now on; a hook since 34."""
-        self.throttle.halt(standstill.Standstill.STOPPING)
+        self._parts.stop()
         super().set_shutdown_in_progress()
 
     def graceful_shutdown(self, *args: Any, **kwargs: Any) -> None:
         """Start nothing from now on; a hook since 33."""
-        self.throttle.halt(standstill.Standstill.STOPPING)
+        self._parts.stop()
         super().graceful_shutdown(*args, **kwargs)
 
     def cleanup_host(self) -> None:
         """Start nothing from now on, and end."""
-        self.throttle.halt(standstill.Standstill.STOPPING)
+        self._parts.stop()
         self._housekeeping.stop()
         self._parts.deferral.stop()
         super().cleanup_host()
@@ -237,6 +236,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         )
         if ours is not None:
             ours.prepared(migrate_data)
+            self._parts.transfer.wait(ours)
         return migrate_data
 
     def _set_migration_status(

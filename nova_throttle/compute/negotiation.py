@@ -8,7 +8,6 @@ asked again until it answers or its service is known to be down.
 """
 
 from collections.abc import Callable
-from collections.abc import Mapping
 import time
 
 import nova.conf
@@ -21,6 +20,7 @@ from nova_throttle.agreement import destination as destination_lib
 from nova_throttle.agreement import messages
 from nova_throttle.agreement import source as source_lib
 from nova_throttle.compute import border
+from nova_throttle.compute import gates
 from nova_throttle.compute import keyed_workers
 from nova_throttle.compute.source import checks
 from nova_throttle import exception
@@ -34,15 +34,13 @@ class Negotiation:
     """The agreement of one host with all others.
 
     :param host: this host.
-    :param stages: the limits of its own gates, for each stage.
-    :param start: called with each request that may start.
+    :param start: called with each request that may enter a stage.
     :param changed: called when what is waited for may have changed.
     """
 
     def __init__(
         self,
         host: str,
-        stages: Mapping[str, Mapping[str, int]],
         start: Callable[[effects.Grant], None],
         changed: Callable[[], None],
     ) -> None:
@@ -52,17 +50,14 @@ class Negotiation:
         self._asks = keyed_workers.KeyedWorkers('ask', self._ask)
         self._tells = keyed_workers.KeyedWorkers('tell', self._tell)
         self._known_open: set[str] = set()
-        limit = CONF.nova_throttle.max_incoming_live_migrations
+        incoming = gates.incoming()
         self.incoming = destination_lib.Destination(
-            host,
-            incarnation,
-            {messages.DESTINATION: limit},
-            self._tells.post,
+            host, incarnation, incoming, self._tells.post
         )
         self.throttle = controller_lib.HostController(
-            stages,
+            gates.outgoing(),
             start,
-            source=source_lib.Source(host, incarnation),
+            source=source_lib.Source(host, incarnation, tuple(incoming)),
             tell=self._asks.post,
             destination=self.incoming,
         )

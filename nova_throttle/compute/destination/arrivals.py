@@ -7,6 +7,8 @@ or when its source is dead and nothing arrives any more. After a restart its
 owners are found in the records before any slot is given.
 """
 
+import dataclasses
+
 from nova.compute import power_state
 from nova import context as nova_context
 from nova import exception as nova_exception
@@ -28,6 +30,8 @@ from nova_throttle import rpcapi
 LOG = logging.getLogger(__name__)
 
 _ACTIVE = ('preparing', 'running', 'running (post-copy)')
+
+_ALL = (messages.DESTINATION, messages.TRANSFER_IN)
 
 
 class Arrivals:
@@ -104,7 +108,8 @@ class Arrivals:
             return
         for fact in facts:
             if fact.gates:
-                self._gate.arrives(fact)
+                # One that asks nobody sends as soon as this has prepared.
+                self._gate.arrives(dataclasses.replace(fact, gates=_ALL))
 
     def end(self, instance_uuid: str) -> None:
         """Note that an instance arrived, or that its arrival was undone."""
@@ -193,8 +198,10 @@ class Arrivals:
 
 
 def _gates(status: str) -> tuple[str, ...]:
-    """Return the gates that a migration of this status has a slot of."""
-    return (messages.DESTINATION,) if status in _ACTIVE else ()
+    """Return the gates that a migration of this status may own a slot of."""
+    if status == 'preparing':
+        return (messages.DESTINATION,)
+    return _ALL if status in _ACTIVE else ()
 
 
 def _is_over(context: border.Context, migration_uuid: str) -> bool:

@@ -55,11 +55,7 @@ def read(
             migration_uuid=record.uuid, status=record.status
         )
     check_guest(manager, migration)
-    state = service_state(migration.context, migration.destination)
-    if state != 'up':
-        raise exception.DestinationUnavailable(
-            host=migration.destination, state=state
-        )
+    check_destination(migration)
     return Facts(instance, record, now)
 
 
@@ -90,6 +86,18 @@ def check_guest(
     found = sight.of_guest(manager.driver, migration.instance)
     if found in (sight.Sight.OFF, sight.Sight.ABSENT):
         raise exception.GuestNotRunning(state=found.value)
+
+
+def check_destination(migration: migration_lib.LiveMigration) -> None:
+    """See that the destination is there.
+
+    :raises DestinationUnavailable: if not.
+    """
+    state = service_state(migration.context, migration.destination)
+    if state != 'up':
+        raise exception.DestinationUnavailable(
+            host=migration.destination, state=state
+        )
 
 
 def service_state(context: border.Context, host: str) -> str:

@@ -95,6 +95,8 @@ class LiveMigration:
         self._publish = publish
         self._state = state
         self._aborted = False
+        # What it waits with on its way to the driver.
+        self._waits_with: request_lib.Ticket | None = None
 
     def __repr__(self) -> str:
         return f'<LiveMigration {self.uuid}: {self._state.value}>'
@@ -178,6 +180,15 @@ class LiveMigration:
         self.migrate_data = migrate_data
         self.become(State.PREPARED)
 
+    def wait_with(self, ticket: request_lib.Ticket) -> None:
+        """Have an abort from now on cancel a ticket that this waits with.
+
+        :raises MigrationAborted: if an abort came before.
+        """
+        with _LOCK:
+            self._refuse_if_aborted()
+            self._waits_with = ticket
+
     def undone(self) -> None:
         """Note that the destination holds nothing that preparing made."""
         self.source_bdms = None
@@ -200,7 +211,11 @@ class LiveMigration:
             if self._state in (State.TRANSFERRING, State.ARRIVED, State.OVER):
                 return False
             self._aborted = True
-            return True
+            ticket = self._waits_with
+        if ticket is not None:
+            # If that comes too late, the last step before the driver sees it.
+            ticket.cancel()
+        return True
 
     # The lock is held.
 

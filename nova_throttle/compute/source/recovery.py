@@ -90,8 +90,9 @@ class Recovery:
         }
         for pending in self._pending.values():
             if pending.state in _KEEPS_SLOTS:
+                on_wire = pending.state is State.TRANSFERRING
                 self._parts.throttle.adopt(
-                    resumption_lib.request_of(pending.entry)
+                    resumption_lib.request_of(pending.entry), 1 + on_wire
                 )
             if pending.state in lifecycle.IN_HAND:
                 self._parts.succession.begin(pending.entry)

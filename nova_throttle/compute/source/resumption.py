@@ -15,6 +15,7 @@ from oslo_log import log as logging
 from nova_throttle.admission import request as request_lib
 from nova_throttle.compute import assembly as assembly_lib
 from nova_throttle.compute import compat
+from nova_throttle.compute import gates
 from nova_throttle.compute.source import arrival
 from nova_throttle.compute.source import credentials
 from nova_throttle.compute.source import entries
@@ -252,7 +253,7 @@ def _make_usable(migration: migration_lib.LiveMigration) -> None:
 
 def request_of(entry: entry_obj.JournalEntry) -> request_lib.Request:
     """Make what the core knows of a migration that is in the journal."""
-    return assembly_lib.make_request(
+    return gates.make_request(
         entry.migration_uuid,
         entry.migration_id,
         entry.instance_uuid,

@@ -16,6 +16,7 @@ from nova_throttle.admission import effects
 from nova_throttle.admission import request as request_lib
 from nova_throttle.compute import border
 from nova_throttle.compute import compat
+from nova_throttle.compute import gates
 from nova_throttle.compute.source import checks
 from nova_throttle.compute.source import cleanup as cleanup_lib
 from nova_throttle.compute.source import credentials
@@ -26,6 +27,7 @@ from nova_throttle.compute.source import precheck as precheck_lib
 from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import secret
 from nova_throttle.compute.source import tickets
+from nova_throttle.compute.source import undo_preparation
 from nova_throttle.compute.source import wait_events as wait_events_lib
 from nova_throttle.compute import threads
 from nova_throttle import exception
@@ -97,13 +99,11 @@ class Run:
     def _migrate(self, migration: migration_lib.LiveMigration) -> None:
         """Do an admitted live migration, on a thread of its own."""
         error = self._attempt(migration)
-        if error is not None and self._may_wait(migration, error):
-            try:
-                with self._workers.ending():
-                    self._put_back(migration)
+        try:
+            if error is not None and self._waits_again(migration, error):
                 return
-            except exception.MigrationAborted as aborted:
-                error = aborted
+        except exception.MigrationAborted as aborted:
+            error = aborted
         try:
             if error is not None:
                 self._back_out(migration, error)
@@ -123,6 +123,61 @@ class Run:
         except BaseException as error:
             return error
         return None
+
+    def _waits_again(
+        self, migration: migration_lib.LiveMigration, error: BaseException
+    ) -> bool:
+        """Have a migration wait again that could not go on, if it may.
+
+        :raises MigrationAborted: if an abort came before.
+        """
+        if isinstance(error, exception.StoppedBeforeTransfer):
+            if not self._undo_preparation(migration):
+                self._leave_to_restart(migration)
+                return True
+        elif not self._may_wait(migration, error):
+            return False
+        with self._workers.ending():
+            self._put_back(migration)
+        return True
+
+    def _undo_preparation(
+        self, migration: migration_lib.LiveMigration
+    ) -> bool:
+        """Undo what is prepared, of one that waits again.
+
+        :returns: whether that is done.
+        """
+        # It is to be prepared again: without what the destination added.
+        migration.migrate_data = migration.requested_data
+        try:
+            done = undo_preparation.undo(self._manager, migration)
+            if done:
+                self._manager._set_migration_status(migration.record, 'queued')
+        except Exception:
+            LOG.warning(
+                'What was prepared for live migration %s is undone after the '
+                'restart: it cannot be now',
+                migration.uuid,
+                instance=migration.instance,
+                exc_info=True,
+            )
+            return False
+        if done:
+            migration.undone()
+        return done
+
+    def _leave_to_restart(
+        self, migration: migration_lib.LiveMigration
+    ) -> None:
+        """Let the next nova-compute go on with one, from the journal.
+
+        :raises MigrationAborted: if an abort came before; one that comes
+            later is refused.
+        """
+        migration.enter(State.OVER)
+        self._migrations.remove(migration)
+        compat.record_task_end(self._manager, migration, failed=False)
 
     def _may_wait(
         self, migration: migration_lib.LiveMigration, error: BaseException
@@ -145,7 +200,9 @@ class Run:
             # The entry that is there leads to the same after a restart.
             LOG.exception('Cannot note that %s is queued again', migration)
         request = request_lib.renewed(migration.request)
-        tickets.publish(self._manager, migration, request.ticket)
+        if not self._throttle.closed:
+            # Nova's stop cancels what is in there.
+            tickets.publish(self._manager, migration, request.ticket)
         compat.record_task_end(self._manager, migration, failed=False)
         migration.task_key = None
         migration.put_back(request)
@@ -182,6 +239,8 @@ class Run:
     ) -> None:
         """Roll back what did not reach the driver, unless Nova has done it."""
         if migration.state in _ON_ITS_WAY:
+            # Not a byte of it has moved, or will.
+            self._throttle.release(migration.uuid, gates.TRANSFER)
             self._cleanup.begin(migration, status, error)
 
     def _check(self, migration: migration_lib.LiveMigration) -> None:

@@ -95,7 +95,7 @@ class ShellTestCase(base.ThrottleTestCase):
         self.guests.hold(a)
         self.migrate(a)
         self.guests.wait_running(a)
-        out, into = self.read('gate', 'list', 'src')
+        out, wire, into, _ = self.read('gate', 'list', 'src')
         self.assertEqual(
             {
                 'Gate': 'source',
@@ -108,6 +108,10 @@ class ShellTestCase(base.ThrottleTestCase):
             out,
         )
         self.assertEqual(('destination', 0), (into['Gate'], into['Limit']))
+        self.assertEqual(
+            ('transfer-out', 0, [self.migration(a).uuid]),
+            (wire['Gate'], wire['Limit'], wire['Owners']),
+        )
         status, table, err = shell_lib.run('gate', 'list', 'src')
         self.assertEqual((0, ''), (status, err))
         self.assertIn(self.migration(a).uuid, table)
@@ -117,7 +121,7 @@ class ShellTestCase(base.ThrottleTestCase):
         self.guests.hold(a, b, c)
         self.migrate(a, b, c)
         self.guests.wait_running(a)
-        row, _ = self.read('limit', 'set', 'src', 2)
+        row, *_ = self.read('limit', 'set', 'src', 2)
         self.assertEqual(2, row['Limit'])
         # As soon as the destination agrees.
         self.guests.wait_running(a, b)
@@ -126,7 +130,7 @@ class ShellTestCase(base.ThrottleTestCase):
             'the limit of gate source was changed from 1 to 2',
             self.stdlog.logger.output,
         )
-        row, _ = self.read('limit', 'set', 'src', 0, '--gate', 'source')
+        row, *_ = self.read('limit', 'set', 'src', 0, '--gate', 'source')
         self.assertEqual(0, row['Limit'])
         self.guests.wait_running(a, b, c)
 
@@ -136,7 +140,7 @@ class ShellTestCase(base.ThrottleTestCase):
         self.guests.hold(a, b, c)
         self.migrate(a, b)
         self.guests.wait_running(a, b)
-        row, _ = self.read('limit', 'set', 'src', 1)
+        row, *_ = self.read('limit', 'set', 'src', 1)
         self.assertEqual((1, 2), (row['Limit'], row['In Progress']))
         self.migrate(c)
         self.guests.release(a)
@@ -148,7 +152,9 @@ class ShellTestCase(base.ThrottleTestCase):
 
     def test_the_limit_of_a_destination(self):
         self.read('limit', 'set', 'src', 0)
-        before, after = self.read('limit', 'set', 'dest', 'destination', 1)
+        before, _, after, _ = self.read(
+            'limit', 'set', 'dest', 'destination', 1
+        )
         self.assertEqual((1, 1), (before['Limit'], after['Limit']))
         a, b = self.boot(2)
         self.guests.hold(a, b)
@@ -182,8 +188,8 @@ class ShellTestCase(base.ThrottleTestCase):
 
     def into(self, host):
         """Return the row of the gate for what comes to a host."""
-        _, row = self.read('gate', 'list', host)
-        return row
+        rows = self.read('gate', 'list', host)
+        return next(row for row in rows if row['Gate'] == 'destination')
 
     def test_unlimited_is_said_in_words(self):
         status, table, _ = shell_lib.run('limit', 'set', 'src', 0)

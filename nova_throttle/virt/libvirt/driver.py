@@ -45,6 +45,15 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         # once that has begun, and knows.
         self._early_aborts: dict[str, threading.Event] = {}
         self._operations_lock = threading.Lock()
+        self._tell_end: Callable[[str], None] = lambda instance_uuid: None
+
+    def watch_transfers(self, tell_end: Callable[[str], None]) -> None:
+        """Have it told when nothing of a guest moves any more.
+
+        :param tell_end: called with its server when libvirt's call is over,
+            in that call's thread, before anything is cleaned up.
+        """
+        self._tell_end = tell_end
 
     def live_migration(
         self,
@@ -96,6 +105,9 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         self, instance_uuid: str
     ) -> Iterator[operation_lib.Operation]:
         operation = operation_lib.Operation(instance_uuid)
+        operation.future.add_done_callback(
+            lambda call: self._tell_end(instance_uuid)
+        )
         with self._operations_lock:
             self._operations[instance_uuid] = operation
             early = self._early_aborts.pop(instance_uuid, None)

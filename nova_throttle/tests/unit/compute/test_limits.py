@@ -26,5 +26,8 @@ class LimitsTestCase(testtools.TestCase):
             resize = staticmethod(lambda *args: resized.append(args))
 
         limits.take_up(Throttle())
-        self.assertEqual([('destination', 7)], resized)
+        self.assertEqual(
+            [('destination', 7), ('transfer-out', 7), ('transfer-in', 7)],
+            resized,
+        )
         self.assertIn('gate source keeps its limit', log.output)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""From prepared to the wire: who has the network link.
+
+A migration enters the driver only with its slots of the transfer stage, and
+gives them back when none of its bytes moves any more. One that has to wait
+does so in the thread that prepared it, and can be aborted at any moment.
+"""
+
+from concurrent import futures
+import threading
+import time
+
+from oslo_log import log as logging
+
+from nova_throttle.admission import controller
+from nova_throttle.admission import effects
+from nova_throttle.admission import request as request_lib
+from nova_throttle.compute import border
+from nova_throttle.compute import gates
+from nova_throttle.compute.source import checks
+from nova_throttle.compute.source import entries
+from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import registry
+from nova_throttle.compute.source import succession as succession_lib
+from nova_throttle.compute.source import wait_events as wait_events_lib
+from nova_throttle import exception
+from nova_throttle import journal as journal_lib
+from nova_throttle import lifecycle
+
+LOG = logging.getLogger(__name__)
+
+# Seconds of waiting after which it is seen again whether all is still so.
+FRESH = 2.0
+
+
+class _Turn:
+    """One wait for the transfer stage: over once it is granted or cancelled.
+
+    A future has no wait for the instant at which it becomes running.
+    """
+
+    def __init__(self) -> None:
+        self.ticket: request_lib.Ticket = futures.Future()
+        self.decided = threading.Event()
+        self.ticket.add_done_callback(lambda ticket: self.decided.set())
+
+
+class Transfer:
+    """Hands the link of one host on from one live migration to the next.
+
+    :param migrations: the live migrations of this host.
+    :param journal: where they are kept.
+    :param throttle: its admission controller.
+    :param succession: tells which migration has a server.
+    :param wait_events: reports what they wait for.
+    """
+
+    def __init__(
+        self,
+        migrations: registry.Registry,
+        journal: journal_lib.Journal,
+        throttle: controller.Controller,
+        succession: succession_lib.Succession,
+        wait_events: wait_events_lib.WaitEvents,
+    ) -> None:
+        self._migrations = migrations
+        self._journal = journal
+        self._throttle = throttle
+        self._succession = succession
+        self._wait_events = wait_events
+        self._turns: dict[str, _Turn] = {}
+
+    def watch(self, driver: border.Driver) -> None:
+        """Be told by a driver, if it can, when it has moved the last byte.
+
+        The slots of any other come back when it is done with all.
+        """
+        watch = getattr(driver, 'watch_transfers', None)
+        if watch is not None:
+            watch(self.end)
+
+    def wait(self, migration: migration_lib.LiveMigration) -> None:
+        """Let a prepared migration go on in its turn.
+
+        :raises MigrationAborted: if an abort comes before.
+        :raises StoppedBeforeTransfer: if the service stops before.
+        :raises ThrottleError: if what it was prepared for is over.
+        """
+        began = time.monotonic()
+        turn = _Turn()
+        migration.wait_with(turn.ticket)
+        self._turns[migration.uuid] = turn
+        try:
+            self._wait(migration, turn)
+        finally:
+            del self._turns[migration.uuid]
+        if time.monotonic() - began < FRESH:
+            return
+        try:
+            self._check(migration)
+        except BaseException:
+            self._throttle.release(migration.uuid, gates.TRANSFER)
+            raise
+
+    def begin(self, grant: effects.Grant) -> None:
+        """Let one go on that has its slots; called by the controller."""
+        self._turns[grant.request.migration_uuid].decided.set()
+
+    def end(self, instance_uuid: str) -> None:
+        """Note that nothing of a guest moves any more; twice is harmless."""
+        migration = self._migrations.of_instance(instance_uuid)
+        if migration is not None:
+            self._throttle.release(migration.uuid, gates.TRANSFER)
+            self._wait_events.refresh()
+
+    def stop(self) -> None:
+        """Have none wait any more: the service stops, and none may start."""
+        for turn in list(self._turns.values()):
+            turn.ticket.cancel()
+
+    def _wait(
+        self, migration: migration_lib.LiveMigration, turn: _Turn
+    ) -> None:
+        self._throttle.advance(migration.uuid, turn.ticket)
+        if not turn.decided.is_set():
+            self._journal.put(
+                entries.entry_of(migration, lifecycle.State.PREPARED)
+            )
+            self._wait_events.refresh()
+        if self._throttle.closed:
+            # It came when those that waited had been told already.
+            turn.ticket.cancel()
+        turn.decided.wait()
+        if turn.ticket.running():
+            return
+        # Whoever cancelled it may not have told the admission yet.
+        self._throttle.withdraw(migration.uuid, turn.ticket)
+        migration.enter(lifecycle.State.PREPARED)
+        raise exception.StoppedBeforeTransfer()
+
+    def _check(self, migration: migration_lib.LiveMigration) -> None:
+        """See that what it was prepared for is still true after its wait."""
+        standing = self._succession.standing(migration)
+        if not standing.is_ours:
+            raise standing.reason
+        checks.check_destination(migration)

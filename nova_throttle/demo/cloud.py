@@ -64,7 +64,9 @@ class Cloud(libvirt_base.ServersTestBase):
         super().setUp()
         self.useFixture(
             fixture.ThrottleFixture(
-                max_incoming_live_migrations=self._options.incoming
+                max_incoming_live_migrations=self._options.incoming,
+                max_outgoing_transfers=self._options.transfers,
+                max_incoming_transfers=self._options.transfers,
             )
         )
         self.stub_out(

@@ -70,13 +70,17 @@ class Drain(cloud.Cloud):
             for entry in snapshot.queue
         }
 
-        def look(server: records.Server) -> records.Server:
+        def waiting(server: records.Server) -> records.Server:
             entry = entries.get(server.uuid)
-            if entry is None or server.status != 'queued':
+            if entry is None or server.status not in ('queued', 'preparing'):
                 return server
             return dataclasses.replace(
                 server, position=entry.position, waits_for=entry.waits_for
             )
+
+        def phase(server: records.Server) -> records.Server:
+            left = self.in_libvirt.has_left(server.uuid)
+            return waiting(server).in_phase(left)
 
         self._screen.picture(
             report.Picture(
@@ -84,8 +88,9 @@ class Drain(cloud.Cloud):
                     host: report.in_use(each)
                     for host, each in snapshots.items()
                 },
-                tuple(map(look, self.records.servers)),
-                tuple(map(look, changes)),
+                tuple(map(phase, self.records.servers)),
+                tuple(map(waiting, changes)),
+                limits_transfers=self._options.transfers > 0,
             )
         )
 

@@ -28,6 +28,12 @@ NUMBERS = (
     ('destinations', 2, 1, 5, 'hosts that they go to'),
     ('limit', 2, 0, 999, LIMIT.format('concurrent')),
     ('incoming', 2, 0, 999, LIMIT.format('incoming')),
+    (
+        'transfers',
+        *(0, 0, 999),
+        'max_outgoing_transfers and max_incoming_transfers of each host: how '
+        'many of those in progress have the network link; 0 is all',
+    ),
     ('seconds', 2.0, 0, 3600, 'how long libvirt takes over a migration'),
 )
 
@@ -49,6 +55,7 @@ class Options:
     destinations: int
     limit: int
     incoming: int
+    transfers: int
     seconds: float
     mode: str
 

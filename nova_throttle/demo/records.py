@@ -21,9 +21,14 @@ from nova_throttle.admission import snapshot as snapshot_lib
 # The gates of a host.
 SOURCE = 'source'
 DESTINATION = 'destination'
+TRANSFER_OUT = 'transfer-out'
+TRANSFER_IN = 'transfer-in'
 
 IN_PROGRESS = ('preparing', 'running')
 FINAL = ('completed', 'cancelled', 'failed', 'error')
+# It waits for the link; its guest has moved, and both hosts clean up.
+PREPARED = 'prepared'
+FINISHING = 'finishing'
 # The conductor has it: nothing that a person need know.
 UNTOLD = 'accepted'
 
@@ -64,6 +69,18 @@ class Server:
         """Seconds in progress."""
         return self._seconds('preparing')
 
+    def in_phase(self, left: bool) -> 'Server':
+        """Return it with its phase, which is finer than the record's status.
+
+        :param left: whether libvirt has moved its guest.
+        """
+        status = self.status
+        if status == 'preparing' and self.waits_for:
+            status = PREPARED
+        elif status == 'running' and left:
+            status = FINISHING
+        return dataclasses.replace(self, status=status)
+
     def _seconds(self, first: str, *last: str) -> float:
         if first not in self.at:
             return 0.0
@@ -80,6 +97,7 @@ class InProgress:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._gates: dict[str, tuple[Gate, Gate]] = {}
+        self._left: set[str] = set()
         self.peaks: Counter[Gate] = Counter()
 
     def enter(self, uuid: str, source: str, destination: str) -> None:
@@ -94,6 +112,11 @@ class InProgress:
         """Do not count one any more; twice is harmless."""
         with self._lock:
             self._gates.pop(uuid, None)
+            self._left.add(uuid)
+
+    def has_left(self, uuid: str) -> bool:
+        """Tell whether one was in progress, and is not any more."""
+        return uuid in self._left
 
 
 class Records:

@@ -5,6 +5,7 @@
 Frozen plain values: nothing here knows Nova or the terminal.
 """
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections import Counter
 import dataclasses
@@ -23,11 +24,13 @@ class Picture:
     :param servers: all of them, in the order of their names.
     :param changes: those whose status changed since the last picture, once
         for each change.
+    :param limits_transfers: whether a gate of the network link has a limit.
     """
 
     gates: Mapping[str, Mapping[str, str]]
     servers: tuple[records_lib.Server, ...]
     changes: tuple[records_lib.Server, ...] = ()
+    limits_transfers: bool = False
 
 
 def in_use(snapshot: snapshot_lib.Snapshot) -> dict[str, str]:
@@ -70,6 +73,11 @@ class Report:
                 f'{_name(gate)}, {most} were in progress at once, '
                 f'not at most {self._limit(gate.name)}'
             )
+        for gate, most in self._broken_links.items():
+            return (
+                f'{_name(gate)}, {most} had the link at once, '
+                f'not at most {self.options.transfers}'
+            )
         servers = self.options.servers
         if self.completed < servers:
             missing = servers - self.completed
@@ -81,6 +89,10 @@ class Report:
         lines = (
             ('Source limit', self._verdict(records_lib.SOURCE)),
             ('Destination limit', self._verdict(records_lib.DESTINATION)),
+            (
+                'Transfer limit',
+                _say(self.options.transfers, self._broken_links),
+            ),
             *(
                 (
                     _name(gate),
@@ -113,12 +125,24 @@ class Report:
             if 0 < self._limit(gate.name) < most
         }
 
+    @property
+    def _broken_links(self) -> Mapping[records_lib.Gate, int]:
+        """Where more had the link at once than the limit."""
+        return {
+            gate: most
+            for gate, most in self.libvirt.items()
+            if 0 < self.options.transfers < most
+        }
+
     def _verdict(self, name: str) -> str:
-        limit = self._limit(name)
-        if not limit:
-            return 'none'
-        broken = any(gate.name == name for gate in self._broken)
-        return f'{limit}, {"BROKEN" if broken else "held at every instant"}'
+        broken = [gate for gate in self._broken if gate.name == name]
+        return _say(self._limit(name), broken)
+
+
+def _say(limit: int, broken: Collection[records_lib.Gate]) -> str:
+    if not limit:
+        return 'none'
+    return f'{limit}, {"BROKEN" if broken else "held at every instant"}'
 
 
 def _name(gate: records_lib.Gate) -> str:

@@ -25,6 +25,8 @@ STYLES = {
     'failed': 'bold red',
     'cancelled': 'red',
     'running': 'bold blue',
+    'finishing': 'blue',
+    'prepared': 'bold cyan',
     'preparing': 'cyan',
     'queued': 'yellow',
     'asked': 'dim',
@@ -71,9 +73,11 @@ def draw(picture: report.Picture) -> console.RenderableType:
 
 def _gates(picture: report.Picture) -> table.Table:
     """Draw the gates of each host."""
-    drawn = _table('Gates', 'Source', 'Destination')
+    names = [records.SOURCE, records.DESTINATION]
+    if picture.limits_transfers:
+        names += [records.TRANSFER_OUT, records.TRANSFER_IN]
+    drawn = _table('Gates', *(name.capitalize() for name in names))
     for host, gates in picture.gates.items():
-        names = (records.SOURCE, records.DESTINATION)
         drawn.add_row(host, *(gates.get(name, '') for name in names))
     return drawn
 
@@ -88,7 +92,7 @@ def _counts(picture: report.Picture) -> text.Text:
 
 
 def _servers(picture: report.Picture) -> table.Table:
-    drawn = _table('Server', 'From', 'To', 'Status')
+    drawn = _table('Server', 'From', 'To', 'Phase')
     # The one column that gives way in a narrow terminal.
     drawn.add_column('Waits For')
     for name in ('Waited', 'Took'):

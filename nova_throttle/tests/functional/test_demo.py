@@ -78,6 +78,20 @@ class DemoTestCase(testtools.TestCase):
         self.assertNotIn('\x1b', out)
         self.assert_nothing_left()
 
+    def test_one_at_a_time_has_the_link(self):
+        process = self.start(
+            *('--servers', '3', '--sources', '1', '--destinations', '1'),
+            *('--limit', '0', '--incoming', '0', '--transfers', '1'),
+            *('--seconds', '1', '--mode', self.mode),
+        )
+        out, err = process.communicate(timeout=PATIENCE)
+        self.assertEqual((0, ''), (process.returncode, err), out)
+        self.assertRegex(out, 'Transfer limit +1, held at every instant')
+        self.assertRegex(
+            out, r'waits .*gate full: transfer-out \(1 of 1 in progress\)'
+        )
+        self.assertRegex(out, 'Completed +3 of 3')
+
     def test_the_mode_is_found(self):
         process = self.start('--servers', '1', '--seconds', '0')
         out, err = process.communicate(timeout=PATIENCE)

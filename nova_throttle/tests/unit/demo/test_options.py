@@ -43,6 +43,7 @@ class OptionsTestCase(testtools.TestCase):
             destinations=2,
             limit=2,
             incoming=2,
+            transfers=0,
             seconds=2.0,
             mode='native',
         )

@@ -7,6 +7,7 @@ import types
 
 import testtools
 
+from nova_throttle.admission import snapshot
 from nova_throttle.demo import records
 
 
@@ -63,6 +64,21 @@ class RecordsTestCase(testtools.TestCase):
         told = [server.status for server in self.records.wait()]
         self.assertEqual(['queued', 'preparing'], told)
         self.assertEqual([], self.records.wait())
+
+    def test_the_phase_is_finer_than_the_status(self):
+        wait = snapshot.Wait(snapshot.WaitReason.GATE_FULL, 'transfer-out', 1)
+        for status, waits, left, phase in (
+            ('queued', (wait,), False, 'queued'),
+            ('preparing', (), False, 'preparing'),
+            ('preparing', (wait,), False, 'prepared'),
+            ('running', (), False, 'running'),
+            ('running', (), True, 'finishing'),
+            ('completed', (), True, 'completed'),
+        ):
+            server = records.Server(
+                *('uuid', 'server-1', 'a', 'b', status), waits_for=waits
+            )
+            self.assertEqual(phase, server.in_phase(left).status)
 
     def test_what_is_known_of_a_server(self):
         self.enter('a', 'queued', 'preparing')

@@ -19,6 +19,7 @@ OPTIONS = options.Options(
     destinations=1,
     limit=2,
     incoming=1,
+    transfers=0,
     seconds=1.0,
     mode='native',
 )
@@ -51,6 +52,7 @@ class ReportTestCase(testtools.TestCase):
             {
                 'Source limit': '2, held at every instant',
                 'Destination limit': '1, held at every instant',
+                'Transfer limit': 'none',
                 'Out of a': 'at most 2 at once by the migration records, '
                 '1 in libvirt',
                 'Into b': 'at most 1 at once by the migration records, '
@@ -87,6 +89,19 @@ class ReportTestCase(testtools.TestCase):
             'Into b, 2 were in progress at once, not at most 1',
             'Destination limit',
         )
+
+    def test_the_limit_on_transfers_is_broken(self):
+        one = dataclasses.replace(OPTIONS, transfers=1)
+        good = dataclasses.replace(GOOD, options=one)
+        self.assertEqual('', good.problem)
+        self.assertEqual(
+            '1, held at every instant', lines(good)['Transfer limit']
+        )
+        bad = dataclasses.replace(good, libvirt=Counter({OUT: 2, IN: 1}))
+        self.assertEqual(
+            'Out of a, 2 had the link at once, not at most 1', bad.problem
+        )
+        self.assertEqual('1, BROKEN', lines(bad)['Transfer limit'])
 
     def test_no_limit_to_hold(self):
         unlimited = dataclasses.replace(

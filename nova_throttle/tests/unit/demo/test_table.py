@@ -32,9 +32,10 @@ def servers(*statuses):
 
 
 class DrawTestCase(testtools.TestCase):
-    def draw(self, *servers, gates=None, width=120):
+    def draw(self, *servers, gates=None, width=120, **options):
         screen = console.Console(file=io.StringIO(), width=width)
-        screen.print(table.draw(report.Picture(gates or {}, servers)))
+        picture = report.Picture(gates or {}, servers, **options)
+        screen.print(table.draw(picture))
         return [
             ' '.join(line.split())
             for line in screen.file.getvalue().splitlines()
@@ -76,6 +77,19 @@ class DrawTestCase(testtools.TestCase):
         self.assertIn('Gates Source Destination', drawn)
         self.assertIn('a 1 of 2', drawn)
         self.assertIn('b 1 of 3 (2 offered)', drawn)
+
+    def test_gates_of_the_link_that_are_limited(self):
+        gates = {'a': {'source': '3 of 4', 'transfer-out': '1 of 1'}}
+        drawn = self.draw(gates=gates, limits_transfers=True)
+        self.assertIn(
+            'Gates Source Destination Transfer-out Transfer-in', drawn
+        )
+        self.assertIn('a 3 of 4 1 of 1', drawn)
+
+    def test_what_is_prepared_comes_before_what_prepares(self):
+        drawn = self.draw(*servers('preparing', 'prepared', 'finishing'))
+        names = [line.split()[0] for line in drawn if 'server-' in line]
+        self.assertEqual(['server-3', 'server-2', 'server-1'], names)
 
     def test_only_the_waits_give_way_to_a_narrow_terminal(self):
         now = time.monotonic()

@@ -285,13 +285,14 @@ class CompletionMachine(stateful.RuleBasedStateMachine):
                 self.spawn(host, entry.record.uuid, steps)
             self.drain()
         for call in self.sent:
+            # One at a time: there may be many, and each has its steps.
             self.serve(call)
-        self.drain()
+            self.drain()
         assert not self.threads, 'an attempt does not end'
         self.world.assert_quiet()
 
 
 CompletionMachineTestCase = CompletionMachine.TestCase
 CompletionMachineTestCase.settings = admission.settings(
-    800, stateful_step_count=40
+    400, stateful_step_count=40
 )

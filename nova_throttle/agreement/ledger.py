@@ -93,6 +93,8 @@ class Ledger:
 
     def __init__(self, name: str, limit: int) -> None:
         self._gate = limiter.Limiter(name, limit)
+        # Whether a fact shows an owner, and not only one that may be.
+        self._is_seen = name == messages.DESTINATION
         self._claims: dict[str, Claim] = {}
         self._ready: list[tuple[int, int, int, Claim]] = []
         self._turns = itertools.count(1)
@@ -193,7 +195,7 @@ class Ledger:
             if (
                 claim.source == ask.source
                 and claim.uuid not in named
-                and not claim.by_fact
+                and not (claim.by_fact and self._is_seen)
                 and claim.is_older(ask)
             ):
                 self.remove(claim.uuid)

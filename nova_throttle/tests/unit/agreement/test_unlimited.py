@@ -180,6 +180,14 @@ class DestinationTestCase(testtools.TestCase):
         self.assertEqual((), self.owners())
         self.assertEqual(('m1',), self.owners(DESTINATION))
 
+    def test_what_the_records_said_is_over_once_it_speaks(self):
+        self.gates.reconcile([self.fact()])
+        item = messages.Item('m1', 'i-m1', DESTINATION, HOLDS)
+        ask = messages.Ask('s', 1, 1, 0, (item,), complete=True)
+        self.gates.hear(ask, reported=True)
+        self.assertEqual((), self.owners())
+        self.assertEqual(('m1',), self.owners(DESTINATION))
+
     def test_for_one_that_does_not_its_records_say_it(self):
         self.gates.reconcile([self.fact()])
         self.assertEqual(('m1',), self.owners())

@@ -11,6 +11,7 @@ from typing import Any
 
 from nova.compute import task_states
 import nova.conf
+from nova import context as nova_context
 from nova import exception as nova_exception
 from nova import objects
 from oslo_utils import timeutils
@@ -56,6 +57,17 @@ def find_instance(context: border.Context, uuid: str) -> Any:
         )
     except nova_exception.InstanceNotFound:
         return None
+
+
+def read_ports(manager: border.Manager, instance: border.Instance) -> None:
+    """Read the ports of a server from Neutron, and not from Nova's cache.
+
+    That is empty if Nova wrote it while it could not see them; it would move
+    no port binding then, and Neutron refuses what comes after.
+    """
+    manager.network_api.get_instance_nw_info(
+        nova_context.get_admin_context(), instance, force_refresh=True
+    )
 
 
 def make_migrating(instance: border.Instance) -> None:

@@ -105,6 +105,7 @@ def _take_over(
         {'uuid': migration.uuid, 'source': migration.source_compute},
         instance=standing.instance,
     )
+    present.read_ports(manager, standing.instance)
     manager.network_api.migrate_instance_start(
         context, standing.instance, migration
     )

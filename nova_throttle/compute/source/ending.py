@@ -223,6 +223,7 @@ class Ending:
         try:
             if self._is_taken(migration):
                 return
+            present.read_ports(self._manager, migration.instance)
             self._manager.network_api.migrate_instance_start(
                 migration.context, migration.instance, migration.record
             )
@@ -252,6 +253,7 @@ class Ending:
         instance.host = self._manager.host
         instance.obj_reset_changes(['host'])
         migration.migrate_data.migration = migration.record
+        present.read_ports(self._manager, instance)
         try:
             _post(
                 self._manager,

@@ -46,6 +46,24 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
             self.src.manager.network_api, 'migrate_instance_start'
         )
 
+    def test_the_ports_are_not_in_novas_cache(self):
+        """No binding was activated then, and Neutron refused the rest."""
+        mend = self.break_(
+            self.src.manager.network_api, 'migrate_instance_start'
+        )
+        self.migrate(self.server)
+        self.wait_for(lambda: self._problem() is not None)
+        context = nova_context.get_admin_context()
+        with nova_context.target_cell(context, self.cell) as cell_context:
+            cache = objects.InstanceInfoCache.get_by_instance_uuid(
+                cell_context, self.server['id']
+            )
+            cache.network_info = []
+            cache.save()
+        mend()
+        self.wait_for(self.is_completed_at_next_look)
+        self.assert_moved(self.server)
+
     def test_the_driver_cannot_clean_up(self):
         self.assert_finished_after(
             self.src.manager.driver, 'post_live_migration_at_source'

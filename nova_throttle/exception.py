@@ -65,6 +65,27 @@ class InvalidLimit(ThrottleError):
     msg_fmt = 'the limit of gate %(gate)s must be 0 or more, not %(limit)s'
 
 
+class InvalidGate(ThrottleError):
+    msg_fmt = (
+        '%(name)s is no name of a gate: use letters, digits, ".", "_" and '
+        '"-", at most 63'
+    )
+
+
+class InvalidPattern(ThrottleError):
+    msg_fmt = '%(pattern)r is no pattern of names of hosts'
+
+
+class GateInUse(ThrottleError):
+    msg_fmt = (
+        'gate %(gate)s is in use: %(count)s live migrations have a slot of it'
+    )
+
+
+class PlacementAway(ThrottleError):
+    msg_fmt = 'Placement cannot be asked: %(reason)s'
+
+
 class AlreadyOwner(ThrottleError):
     msg_fmt = '%(owner)s already owns a slot of gate %(gate)s'
 

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Slots in a Placement that fails, repeats requests and loses answers.
+
+Whatever happens: no gate gets an owner without a free slot (R1), a migration
+has a slot of all its gates or of none (R2), and once Placement is well again
+everything can be given back (R11).
+"""
+
+import uuid
+
+import hypothesis
+from hypothesis import stateful
+from hypothesis import strategies as st
+import testtools
+
+from nova_throttle import exception
+from nova_throttle.placement import gate as gate_lib
+from nova_throttle.placement import names
+from nova_throttle.placement import store as store_lib
+
+GATES = tuple(gate_lib.Gate(name, f'uuid-{name}') for name in ('a', 'b', 'c'))
+UUIDS = [str(uuid.UUID(int=n, version=4)) for n in range(5)]
+
+
+class Answer:
+    def __init__(self, status_code, body=None):
+        self.status_code = status_code
+        self._body = body
+
+    def json(self):
+        return self._body
+
+
+class Placement:
+    """As much of it as slots need; a trouble happens to one request."""
+
+    def __init__(self, limits):
+        self.limits = limits
+        self.held = {}
+        self.trouble = None
+
+    def used(self, provider):
+        return sum(provider in held for held in self.held.values())
+
+    def _do(self, work):
+        trouble, self.trouble = self.trouble, None
+        if trouble == 'refused':
+            raise OSError
+        answer = Answer(503) if trouble == 'error' else work()
+        if trouble == 'repeated':
+            return work()
+        if trouble == 'lost':
+            raise OSError
+        return answer
+
+    def get(self, url, version):
+        return self._do(lambda: self._get(url.split('/')[-1]))
+
+    def _get(self, consumer):
+        held = {name: {} for name in self.held.get(consumer, ())}
+        body = {'allocations': held}
+        if held:
+            body |= {'project_id': names.PROJECT, 'user_id': 'src'}
+        return Answer(200, body)
+
+    def put(self, url, data, version):
+        return self._do(lambda: self._put(url.split('/')[-1], data))
+
+    def _put(self, consumer, data):
+        wanted = set(data['allocations'])
+        full = any(self.used(each) >= self.limits[each] for each in wanted)
+        if consumer in self.held or full:
+            return Answer(409)
+        self.held[consumer] = wanted
+        return Answer(204)
+
+    def delete(self, url, version):
+        return self._do(lambda: self._delete(url.split('/')[-1]))
+
+    def _delete(self, consumer):
+        had = self.held.pop(consumer, None)
+        return Answer(404 if had is None else 204)
+
+
+class StoreMachine(stateful.RuleBasedStateMachine):
+    """Migrations that take and give back slots, and what they believe."""
+
+    @stateful.initialize(limits=st.tuples(*[st.integers(1, 3)] * 3))
+    def begin(self, limits):
+        self.placement = Placement(
+            {g.uuid: n for g, n in zip(GATES, limits, strict=True)}
+        )
+        self.store = store_lib.Store(self.placement)
+        # None: nobody knows, for the answer was lost.
+        self.believed = dict.fromkeys(UUIDS, ())
+
+    @stateful.rule(
+        trouble=st.sampled_from(['refused', 'error', 'repeated', 'lost'])
+    )
+    def trouble(self, trouble):
+        self.placement.trouble = trouble
+
+    @stateful.rule(
+        migration=st.sampled_from(UUIDS),
+        gates=st.sets(st.sampled_from(GATES), min_size=1),
+    )
+    def claim(self, migration, gates):
+        try:
+            has = self.store.claim(migration, 'src', tuple(gates))
+        except exception.PlacementAway:
+            self.believed[migration] = None
+            return
+        self.believed[migration] = {g.uuid for g in gates} if has else ()
+
+    @stateful.rule(migration=st.sampled_from(UUIDS))
+    def free(self, migration):
+        try:
+            self.store.free(migration)
+        except exception.PlacementAway:
+            self.believed[migration] = None
+            return
+        self.believed[migration] = ()
+
+    @stateful.invariant()
+    def who_believes_to_have_a_slot_has_it(self):
+        for migration, believed in getattr(self, 'believed', {}).items():
+            held = self.placement.held.get(names.consumer_of(migration), ())
+            if believed is not None:
+                assert set(held) == set(believed)
+
+    @stateful.invariant()
+    def never_more_owners_than_slots(self):
+        for gate in GATES if hasattr(self, 'placement') else ():
+            limit = self.placement.limits[gate.uuid]
+            assert self.placement.used(gate.uuid) <= limit
+
+    def teardown(self):
+        if not hasattr(self, 'placement'):
+            return
+        self.placement.trouble = None
+        for migration in UUIDS:
+            self.store.free(migration)
+            assert self.store.host_of(migration) is None
+        assert not self.placement.held
+
+
+class StoreTestCase(testtools.TestCase):
+    def test_whatever_happens(self):
+        stateful.run_state_machine_as_test(
+            StoreMachine,
+            settings=hypothesis.settings(deadline=None, max_examples=200),
+        )
+
+    def test_an_error_quotes_nothing(self):
+        class Session(Placement):
+            def get(self, url, version):
+                raise OSError('https://user:secret@placement')
+
+        error = self.assertRaises(
+            exception.PlacementAway,
+            store_lib.Store(Session({})).gates,
+        )
+        self.assertEqual('Placement cannot be asked: OSError', str(error))

@@ -328,7 +328,7 @@ class AwayAtTheEndTestCase(GraceTestCase):
 
     def test_one_that_arrives_is_finished(self):
         self.arrive_unseen()
-        self.look()
+        self.retry()
         self.assert_moved(self.a)
         self.wait_for(lambda: self.owners() == ())
 
@@ -343,6 +343,6 @@ class AwayAtTheEndTestCase(GraceTestCase):
     def test_the_next_one_goes_on(self):
         (b,) = self.queue(1)
         self.arrive_unseen()
-        self.look()
+        self.retry()
         self.assert_moved(self.a)
         self.assert_moved(b)

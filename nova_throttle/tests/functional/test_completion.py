@@ -6,6 +6,7 @@ import fixtures
 from nova.compute import task_states
 from nova import context as nova_context
 from nova import exception as nova_exception
+from nova.network import model as network_model
 from nova import objects
 import oslo_messaging
 from oslo_utils import timeutils
@@ -58,7 +59,7 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
             cache = objects.InstanceInfoCache.get_by_instance_uuid(
                 cell_context, self.server['id']
             )
-            cache.network_info = []
+            cache.network_info = network_model.NetworkInfo()
             cache.save()
         mend()
         self.wait_for(self.is_completed_at_next_look)

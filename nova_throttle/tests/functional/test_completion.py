@@ -62,8 +62,17 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
             cache.network_info = network_model.NetworkInfo()
             cache.save()
         mend()
+        api = self.src.manager.network_api
+        original, ports = api.migrate_instance_start, []
+
+        def start(context, instance, migration):
+            ports.append(len(instance.get_network_info()))
+            return original(context, instance, migration)
+
+        api.migrate_instance_start = start
         self.wait_for(self.is_completed_at_next_look)
         self.assert_moved(self.server)
+        self.assertEqual([1], ports)
 
     def test_the_driver_cannot_clean_up(self):
         self.assert_finished_after(

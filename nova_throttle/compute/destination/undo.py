@@ -19,6 +19,7 @@ from oslo_log import log as logging
 
 from nova_throttle.compute import border
 from nova_throttle.compute import present
+from nova_throttle.compute.source import belongings
 
 LOG = logging.getLogger(__name__)
 
@@ -125,8 +126,5 @@ class Undo:
         # As administrator: to a user, Neutron does not show the binding.
         context = nova_context.get_admin_context()
         api = self._manager.network_api
-        for port in api.list_ports(context, device_id=instance.uuid)['ports']:
-            if port.get('binding:host_id') != self._manager.host:
-                api.delete_port_binding(
-                    context, port['id'], self._manager.host
-                )
+        ports = api.list_ports(context, device_id=instance.uuid)['ports']
+        belongings.delete_inactive(api, context, ports, self._manager.host)

@@ -8,6 +8,7 @@ nothing to do with, and port bindings there. Each step may be done twice.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 import functools
 from typing import Any
@@ -96,7 +97,20 @@ def _drop_bindings(
     # As administrator: to a user, Neutron does not show the binding.
     context = nova_context.get_admin_context()
     api = manager.network_api
-    for port in _ports(api, context, standing, migrate_data):
+    ports = _ports(api, context, standing, migrate_data)
+    delete_inactive(api, context, ports, host)
+
+
+def delete_inactive(
+    api: Any, context: border.Context, ports: Iterable[Any], host: str
+) -> None:
+    """Delete the bindings of ports on a host where they are not active.
+
+    :param api: Nova's network API.
+    :param context: an administrator's.
+    :raises PortBindingDeletionFailed: if Neutron will not.
+    """
+    for port in ports:
         if port.get('binding:host_id') != host:
             api.delete_port_binding(context, port['id'], host)
 

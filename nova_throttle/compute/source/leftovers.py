@@ -93,17 +93,32 @@ class Leftovers:
                 instance_uuid=record.instance_uuid,
             )
             return
-        migration = self._parts.make_migration(
-            context,
-            # The conductor may have died before it chose one.
-            record.dest_compute or '',
-            stored.instance(context, record.instance_uuid),
-            None,
-            record,
-            None,
-        )
-        self._parts.cleanup.begin(migration, 'error', error)
-        event.end_open(context, record, error)
+        take_out(self._parts, context, record, 'error', error)
+
+
+def take_out(
+    parts: assembly_lib.Assembly,
+    context: border.Context,
+    record: border.MigrationRecord,
+    status: str,
+    error: BaseException,
+) -> None:
+    """Have a migration that nobody works on give back what it holds.
+
+    :param status: its final status.
+    :param error: why it ends.
+    """
+    migration = parts.make_migration(
+        context,
+        # The conductor may have died before it chose one.
+        record.dest_compute or '',
+        stored.instance(context, record.instance_uuid),
+        None,
+        record,
+        None,
+    )
+    parts.cleanup.begin(migration, status, error)
+    event.end_open(context, record, error)
 
 
 def _may_be_with_conductor(record: border.MigrationRecord) -> bool:

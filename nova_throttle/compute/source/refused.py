@@ -22,8 +22,7 @@ from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute import present
 from nova_throttle.compute import sight
-from nova_throttle.compute.source import event
-from nova_throttle.compute.source import stored
+from nova_throttle.compute.source import leftovers
 from nova_throttle import exception
 from nova_throttle.outcome import words
 
@@ -153,15 +152,5 @@ class Refused:
         self, context: border.Context, record: border.MigrationRecord
     ) -> None:
         """Have the migration give back what it holds, as of old."""
-        migration = self._parts.make_migration(
-            context,
-            # The conductor may have failed before it chose one.
-            record.dest_compute or '',
-            stored.instance(context, record.instance_uuid),
-            None,
-            record,
-            None,
-        )
         error = exception.Refused(migration_uuid=record.uuid)
-        self._parts.cleanup.begin(migration, record.status, error)
-        event.end_open(context, record, error)
+        leftovers.take_out(self._parts, context, record, record.status, error)

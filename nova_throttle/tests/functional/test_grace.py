@@ -289,8 +289,9 @@ class OtherFaultsTestCase(GraceTestCase):
         self.assert_moved(server)
 
     def test_the_hypervisor(self):
+        """That of the source: its destination looks at its own."""
         self.break_for_a_while(
-            'nova_throttle.compute.sight.of_guest',
+            'nova_throttle.compute.source.checks.check_guest',
             nova_exception.HypervisorUnavailable(),
         )
 

@@ -6,6 +6,8 @@ They are in no journal: their request never reached this host, it was lost
 with a disk, or this package was not installed when they began.
 """
 
+from typing import Any
+
 import nova.conf
 from nova import objects
 from oslo_log import log as logging
@@ -16,6 +18,7 @@ from nova_throttle.compute import border
 from nova_throttle.compute.source import event
 from nova_throttle.compute.source import stored
 from nova_throttle import exception
+from nova_throttle.outcome import words
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -38,15 +41,7 @@ class Leftovers:
         if not self._parts.journal.durable:
             # Of one that was not read, nobody knows what it has.
             return
-        found = objects.MigrationList.get_by_filters(
-            context,
-            {
-                'source_compute': self._parts.manager.host,
-                'migration_type': 'live-migration',
-                'status': list(_LEFT_OVER),
-            },
-        )
-        for record in found:
+        for record in self._records(context):
             if not self._parts.knows(record.uuid):
                 # Read again: it may have ended since the list was made.
                 self._repair(
@@ -66,15 +61,22 @@ class Leftovers:
         if not self._parts.journal.durable:
             return False
         return bool(CONF.nova_throttle.repair_leftovers) and bool(
-            objects.MigrationList.get_by_filters(
-                context,
-                {
-                    'source_compute': self._parts.manager.host,
-                    'instance_uuid': instance.uuid,
-                    'migration_type': 'live-migration',
-                    'status': list(_LEFT_OVER),
-                },
-            )
+            self._records(context, instance_uuid=instance.uuid)
+        )
+
+    def _records(self, context: border.Context, **more: str) -> Any:
+        """Read the migrations of this host that have not begun.
+
+        :param more: what else they have to be.
+        """
+        return objects.MigrationList.get_by_filters(
+            context,
+            {
+                'source_compute': self._parts.manager.host,
+                'migration_type': words.LIVE,
+                'status': list(_LEFT_OVER),
+                **more,
+            },
         )
 
     def _repair(

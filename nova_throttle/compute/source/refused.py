@@ -56,8 +56,8 @@ class Refused:
         for record in self._holding(context):
             self._clean_up(context, record)
         for standing in self._in_error(context):
-            self._make_usable(standing)
-            self._clean_up(context, standing.migration)
+            if self._make_usable(standing):
+                self._clean_up(context, standing.migration)
 
     def _holding(
         self, context: border.Context
@@ -126,11 +126,15 @@ class Refused:
             and abs(instance.updated_at - fault.created_at) < TOGETHER
         )
 
-    def _make_usable(self, standing: present.Standing) -> None:
+    def _make_usable(self, standing: present.Standing) -> bool:
+        """Take a server whose guest runs out of ERROR; tell whether it was.
+
+        One that stays in ERROR is found at each look.
+        """
         instance = standing.instance
         found = sight.of_guest(self._parts.manager.driver, instance)
         if found not in _STATES:
-            return
+            return False
         instance.vm_state = _STATES[found]
         try:
             instance.save(
@@ -140,13 +144,14 @@ class Refused:
             nova_exception.InstanceUpdateConflict,
             nova_exception.InstanceNotFound,
         ):
-            return  # somebody does something with it
+            return False  # somebody does something with it
         LOG.warning(
             'Live migration %(uuid)s failed before it came to this host, and '
             'its guest runs: the server is %(state)s again',
             {'uuid': standing.migration.uuid, 'state': instance.vm_state},
             instance=instance,
         )
+        return True
 
     def _clean_up(
         self, context: border.Context, record: border.MigrationRecord

@@ -65,6 +65,21 @@ class ConductorTestCase(test_recovery.RestartTestCase):
         self.migrate(self.server)
         self.assert_moved(self.server)
 
+    def test_a_server_whose_guest_is_off_is_left_alone_at_each_look(self):
+        self.fail(reverts=True)
+        self.src.driver._host.get_connection().lookupByUUIDString(
+            self.server['id']
+        ).destroy()
+        begun = []
+        self.src.manager._parts.cleanup.begin = lambda *args: begun.append(
+            args
+        )
+        self.look()
+        self.look()
+        self.assertEqual([], begun)
+        found = self.api.get_server(self.server['id'])
+        self.assertEqual('ERROR', found['status'])
+
     def test_what_somebody_does_later_stays(self):
         self.fail(reverts=True)
         self.useFixture(

@@ -17,6 +17,7 @@ extensions = [
     'openstackdocstheme',
     'oslo_config.sphinxconfiggen',
     'oslo_config.sphinxext',
+    'reno.sphinxext',
 ]
 
 config_generator_config_file = [
@@ -24,6 +25,15 @@ config_generator_config_file = [
         '../../etc/nova-throttle-config-generator.conf',
         '_static/nova-throttle',
     ),
+]
+
+man_pages = [
+    (f'cli/{name}', name, what, '', 1)
+    for name, what in (
+        ('nova-throttle', 'see and change what a host migrates'),
+        ('nova-throttle-status', 'tell what would go wrong on a host'),
+        ('nova-throttle-demo', 'watch a drain in an embedded Nova'),
+    )
 ]
 
 html_theme = 'openstackdocs'

@@ -19,6 +19,7 @@ from nova import servicegroup
 from oslo_upgradecheck import upgradecheck
 
 from nova_throttle.cmd import bus
+from nova_throttle.cmd import interpreter
 from nova_throttle.compute import compat
 from nova_throttle.compute import interface
 from nova_throttle import conf as throttle_conf
@@ -50,6 +51,10 @@ def _result(
 
 class Checks(upgradecheck.UpgradeCommands):
     """The checks, in the order of the table."""
+
+    def _check_python(self) -> upgradecheck.Result:
+        """Would nova-compute load us at all?"""
+        return _result(_FAILURE, interpreter.problems())
 
     def _check_release(self) -> upgradecheck.Result:
         """Is this a Nova that we were tested with?"""
@@ -111,6 +116,7 @@ class Checks(upgradecheck.UpgradeCommands):
         )
 
     _upgrade_checks = (
+        ('Python', _check_python),
         ('Nova release', _check_release),
         ('Names of Nova', _check_interface),
         ('Options', _check_options),
@@ -125,7 +131,9 @@ def _journal_warnings(found: inspection.Finding) -> Iterator[str]:
             f'{found.path} is damaged: nova-compute will set it aside when '
             'it starts'
         )
-    if found.owner not in (None, os.geteuid()):
+    user = os.geteuid()
+    # Nothing stops root, so only its owner tells whose a place is.
+    if found.owner != user and (not user or not found.is_missing):
         yield (
             f'the journal belongs to user {found.owner}: this is to be run '
             'as the user of nova-compute'

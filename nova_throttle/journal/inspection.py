@@ -18,16 +18,21 @@ class Finding:
     """What is at the place of a journal.
 
     :param path: of its file.
-    :param owner: the user id that the directory belongs to, None if it is
-        yet to be made.
+    :param owner: the user id that the directory belongs to; if it is yet to
+        be made, the one where that would be.
     :param usable: whether this process may read and write it, or make it.
     :param state: what is there, as far as that can be told.
     """
 
     path: str
-    owner: int | None
+    owner: int
     usable: bool
     state: files_lib.State
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it is yet to be made."""
+        return self.state is files_lib.State.MISSING
 
 
 def inspect(directory: str, host: str) -> Finding:
@@ -49,7 +54,7 @@ def inspect(directory: str, host: str) -> Finding:
         state, usable = files_lib.State.DAMAGED, False
     return Finding(
         path=files.path,
-        owner=os.stat(directory).st_uid if nearest == directory else None,
+        owner=os.stat(nearest).st_uid,
         usable=usable,
         state=state,
     )

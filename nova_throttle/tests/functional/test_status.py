@@ -97,7 +97,7 @@ class ProgramTestCase(testtools.TestCase):
     def test_nothing_is_wrong_but_that_nobody_answers(self):
         done = self.run_it('')
         self.assertEqual(1, done.returncode, done.stdout + done.stderr)
-        self.assertEqual(4, done.stdout.count('Result: Success'))
+        self.assertEqual(5, done.stdout.count('Result: Success'))
         self.assertIn('the hosts of this cell are not known', done.stdout)
         self.assertEqual(['status.conf'], _names(self.folder))
 
@@ -128,7 +128,7 @@ class RunningTestCase(base.ThrottleTestCase):
             f'journal_dir = {journal._files.directory}\n',
         )
         self.assertEqual(1, done.returncode, done.stdout + done.stderr)
-        self.assertEqual(4, done.stdout.count('Result: Success'))
+        self.assertEqual(5, done.stdout.count('Result: Success'))
         self.guests.release(a)
         self.wait_status(a, 'completed')
         self.wait_for(lambda: journal.entries() == [])

@@ -13,6 +13,7 @@ from oslo_upgradecheck import upgradecheck
 import testtools
 
 from nova_throttle.cmd import checks
+from nova_throttle.cmd import interpreter
 from nova_throttle import conf as throttle_conf
 from nova_throttle.journal import files
 from nova_throttle.journal import journal as journal_lib
@@ -125,4 +126,26 @@ class ChecksTestCase(testtools.TestCase):
         self.patch(os, 'geteuid', lambda: 4711)
         self.assert_found(
             Code.WARNING, self.checks._check_journal(), 'belongs to user'
+        )
+
+    def test_journal_yet_to_be_made_by_somebody_else(self):
+        # A group may let nova-compute make it.
+        self.patch(os, 'geteuid', lambda: 4711)
+        self.assert_found(Code.SUCCESS, self.checks._check_journal())
+
+    def test_root_is_not_whom_nova_compute_runs_as(self):
+        if os.geteuid():
+            self.skipTest('needs root, to give something away')
+        os.chown(self.path, 4711, -1)
+        self.assert_found(
+            Code.WARNING, self.checks._check_journal(), 'belongs to user 4711'
+        )
+
+    def test_python(self):
+        self.assert_found(Code.SUCCESS, self.checks._check_python())
+        self.patch(
+            interpreter, 'problems', lambda: ['there is no nova-compute']
+        )
+        self.assert_found(
+            Code.FAILURE, self.checks._check_python(), 'no nova-compute'
         )

@@ -53,6 +53,8 @@ class HostController(outgoing.OutgoingController):
 
     def halt(self, reason: Standstill) -> None:
         """Start nothing on each side that a reason is about."""
+        # Some reasons are about one side, such as that what comes in has to
+        # be counted first.
         if reason in standstill.OUTGOING:
             super().halt(reason)
         if reason in standstill.INCOMING:
@@ -73,6 +75,7 @@ class HostController(outgoing.OutgoingController):
 
     def snapshot(self) -> snapshot_lib.Snapshot:
         """Return what is true at this instant, as a frozen value."""
+        # One gate after the other: no lock is held around both sides.
         own = super().snapshot()
         gates = dict(own.gates)
         for name in self.destination.gates:

@@ -40,6 +40,7 @@ class Counting:
         with self._lock:
             now = self._clock()
             if self._ends is None:
+                # Once for all: fifty silent hosts take as long as one.
                 self._ends = now + self._patience
             over = now >= self._ends
             self._missing = set() if over else set(sources) - self._told

@@ -69,6 +69,7 @@ class Destination(gates_lib.Gates):
             now = (ask.incarnation, ask.serial)
             heard = self._heard.get(ask.source, _NEVER)
             if now[0] < heard[0]:
+                # A late word of its last life.
                 return
             self._heard[ask.source] = max(heard, now)
             self._take_up(ask)
@@ -169,6 +170,7 @@ class Destination(gates_lib.Gates):
         with self._change():
             for fact in found.values():
                 self._adopt(fact)
+            # Queued, by the record, and never asked for: a lost message.
             doubtful = {
                 fact.source
                 for fact in found.values()

@@ -132,6 +132,7 @@ class Ledger:
 
     def news(self) -> tuple[object, ...]:
         """Return what those that wait have to know; it is cheap."""
+        # Positions follow from these; to compare them all would not be cheap.
         owners = self._gate.owners
         offered = [self._claims[uuid].offered for uuid in owners]
         return self._gate.limit, (owners, offered, self._left)
@@ -157,6 +158,7 @@ class Ledger:
         self._positions = None
         while not still and self._ready and self._gate.room() > 0:
             *_, turn, claim = heapq.heappop(self._ready)
+            # Any other entry is one of before it left the line.
             if claim.turn == turn:
                 self._gate.acquire(claim.uuid)
                 claim.owns = claim.offered = True
@@ -286,6 +288,7 @@ class Ledger:
             claim.by_fact = claim.by_fact and active
             if claim.source in down and not active:
                 self.remove(claim.uuid)
+            # Found like this twice: no message that is on its way explains it.
             elif claim.doubted and (
                 claim.offered or (claim.owns and not active)
             ):

@@ -36,6 +36,7 @@ class Outbox:
 
         :returns: whether a sender has to begin: it calls next().
         """
+        # A dictionary is a set that keeps its order.
         self._due[host] = None
         if self._running >= self._senders or self._find() is None:
             return False
@@ -70,6 +71,7 @@ class Outbox:
     def _find(self) -> str | None:
         crowded = len(self._busy & self._silent) >= self._most_silent
         for host in self._due:
+            # Two messages to one host could overtake each other.
             if host in self._busy or (crowded and host in self._silent):
                 continue
             return host

@@ -78,6 +78,7 @@ class OutgoingController(controller.Controller):
     def failed(self, host: str) -> None:
         """Note that a message did not get an answer, sent or not."""
         with self._lock:
+            # What waits for it waits on: it may be silent for a moment only.
             found = self._admission.answer(self._source.fail(host))
         self._dispatcher.carry_out(found)
 
@@ -117,6 +118,7 @@ class OutgoingController(controller.Controller):
         with self._lock:
             answers = self._source.meet(host, incarnation)
             found = self._admission.answer(answers)
+            # In the same step: nothing may start on a void offer meanwhile.
             ask = self._source.compose(host, complete=True)
         self._dispatcher.carry_out(found)
         assert ask is not None  # a complete one always says something

@@ -115,6 +115,7 @@ class Source(remote.Keeper):
                 each.complete = True
                 answers += self._withdrawn(each)
         if tell.incarnation < told.incarnation:
+            # A late word of its last life.
             return answers
         answers += self.meet(tell.destination, tell.incarnation)
         before = told.unlimited
@@ -125,6 +126,7 @@ class Source(remote.Keeper):
             told.disown(tell.offers)
             answers += told.refusals(tell)
         else:
+            # It answers this host's last life, and knows nothing of this one.
             told.complete = told.complete or told.has_entries
         self._mark(told)
         return answers

@@ -42,6 +42,7 @@ def inspect(directory: str, host: str) -> Finding:
     :param host: whose it is.
     """
     files = files_lib.Files(directory, host)
+    # nova-compute makes what is missing, with the parents.
     nearest = directory
     while not os.path.isdir(nearest):
         nearest = os.path.dirname(os.path.abspath(nearest))

@@ -126,6 +126,7 @@ class Standing:
         if self.instance is None or self.was_evacuated:
             return False
         return self.instance.host == host or any(
+            # It can have gone on from there only after it had arrived.
             other.source_compute == host and other.status not in UNDONE
             for other in self.later
         )
@@ -262,6 +263,7 @@ def may_undo(
     """
     if instance is None:
         return True
+    # What was prepared is what its guest uses.
     if instance.host == host:
         return False
     return uuid is None or not any(

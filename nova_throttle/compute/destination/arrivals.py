@@ -66,6 +66,7 @@ class Arrivals:
         known = list(self._gate.migrations())
         begun = set(self._begun)
         facts = self._facts(context)
+        # Those without a record too: they may wait here, or have an offer.
         down = {
             source
             for source in self._sources(facts)
@@ -77,6 +78,7 @@ class Arrivals:
             if fact.source not in down or self._arrives(context, fact)
         ]
         self._free_what_is_over(context, known, facts)
+        # Nova may never say that an arrival was undone.
         for instance_uuid in begun.difference(f.instance_uuid for f in facts):
             self.end(instance_uuid)
         doubtful = self._gate.reconcile(facts, down)
@@ -138,6 +140,7 @@ class Arrivals:
                 _gates(migration.status),
             )
             for migration in found
+            # The filter is for either end.
             if migration.dest_compute == self._manager.host
         ]
 
@@ -186,6 +189,7 @@ class Arrivals:
                 self._gate.incarnation,
             )
         except exception.HostNotThrottled:
+            # It asks nobody for a slot: its records are all there is.
             pass
         except exception.ThrottleError as error:
             LOG.warning('Source %s cannot be asked: %s', source, error)
@@ -200,6 +204,7 @@ class Arrivals:
 def _gates(status: str) -> tuple[str, ...]:
     """Return the gates that a migration of this status may own a slot of."""
     if status == 'preparing':
+        # Prepared and waiting for the link is still this.
         return (messages.DESTINATION,)
     return _ALL if status in _ACTIVE else ()
 
@@ -208,5 +213,6 @@ def _is_over(context: border.Context, migration_uuid: str) -> bool:
     try:
         found = objects.Migration.get_by_uuid(context, migration_uuid)
     except nova_exception.MigrationNotFound:
+        # Purged, which Nova does to deleted servers only.
         return True
     return found.status in compat.FINAL_STATUSES

@@ -37,7 +37,9 @@ def look(manager: border.Manager, context: border.Context) -> None:
             'status': list(_OPEN),
         },
     )
+    # The filter is for either end.
     coming = [m for m in found if m.dest_compute == manager.host]
+    # One drain may have left many records of one source: ask once about it.
     gone = {
         source
         for source in {m.source_compute for m in coming}
@@ -53,6 +55,7 @@ def _look_at(
     context: border.Context,
     migration: border.MigrationRecord,
 ) -> None:
+    # One that cannot be given back must not keep the others waiting.
     try:
         standing = present.read(context, migration)
         if standing.was_evacuated:
@@ -74,6 +77,7 @@ def _give_back_of_evacuated(
     standing: present.Standing,
 ) -> None:
     migration = standing.migration
+    # An evacuation that is not over may still leave the server where it was.
     standing.decided()
     LOG.info(
         'Live migration %(uuid)s from %(source)s, which is down, ends as '
@@ -106,6 +110,8 @@ def _take_over(
         instance=standing.instance,
     )
     present.read_ports(manager, standing.instance)
+    # In Nova the source has the bindings activated before it tells the
+    # destination, whose handler relies on it.
     manager.network_api.migrate_instance_start(
         context, standing.instance, migration
     )
@@ -126,9 +132,11 @@ def _give_back(
         context,
         migration,
         None,
+        # Before each step: those before it took time.
         lambda: present.read(context, migration).decided(),
     ):
         step()
+    # Last, so that a step that failed is found again.
     record = objects.Migration.get_by_uuid(context, migration.uuid)
     record.status = status
     record.save()

@@ -32,6 +32,7 @@ def check(
     :raises ExpectedException: with Nova's MigrationPreCheckError, which the
         conductor gets without a traceback in our log.
     """
+    # A request for this very host has no next choice: declined, it fails.
     longest = CONF.nova_throttle.max_incoming_queue
     if longest is None or migration is None or migration.dest_compute:
         return
@@ -42,6 +43,8 @@ def check(
     reason = exception.IncomingQueueFull(
         waiting=len(gate.waiting), host=host, limit=gate.limit
     )
+    # The conductor tries the next host for this class only, not for one
+    # derived from it, which it does not know.
     try:
         raise nova_exception.MigrationPreCheckError(reason=str(reason))
     except nova_exception.MigrationPreCheckError as error:

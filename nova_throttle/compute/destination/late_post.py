@@ -86,6 +86,7 @@ def _make_ready(
         )
         return True
     before.vm_state = found.vm_state
+    # Lazily: the hypervisor is asked only if the records do not tell.
     host, look = manager.host, functools.partial(_look, manager, found)
     todo = reception.receive(host, instance.host, found, comes, look)
     if todo is Reception.NOT_NOW:
@@ -119,6 +120,8 @@ def _look(manager: border.Manager, found: border.Instance) -> sight.Sight:
 
 def _make_migrating(host: str, found: border.Instance) -> None:
     found.task_state = task_states.MIGRATING
+    # Nova's handler expects this state; a user's request that came meanwhile
+    # goes first.
     try:
         found.save(expected_task_state=[None])
     except nova_exception.UnexpectedTaskStateError:
@@ -177,6 +180,7 @@ def _put_to_rest(
         task_states.MIGRATING,
     ):
         return
+    # What begins in this moment is not overwritten.
     expected = [found.task_state]
     if before.rested:
         found.task_state = None

@@ -66,6 +66,7 @@ class Undo:
         prepared = _Prepared(context, instance, destroy_disks, migrate_data)
         with self._lock:
             self._left.pop(instance.uuid, None)
+        # The message may be older than the guest that runs here by now.
         if not self._may(prepared):
             LOG.warning(
                 'A rollback came late: the server is here, or on its way',
@@ -78,6 +79,7 @@ class Undo:
         except Exception:
             with self._lock:
                 self._left[instance.uuid] = prepared
+            # Nova notes the fault; the source does not wait for it.
             raise
         return result
 

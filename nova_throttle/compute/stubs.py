@@ -132,6 +132,7 @@ class LibvirtDriver(LibvirtDriverBefore32):
         block_migration, migrate_data
     ): ...
     def live_migration_abort(self, instance): ...
+    def live_migration_force_complete(self, instance): ...
     def rollback_live_migration_at_source(
         self, context, instance, migrate_data
     ): ...
@@ -143,6 +144,19 @@ class LibvirtDriver(LibvirtDriverBefore32):
         self, context, instance, guest, dest, post_method, recover_method,
         block_migration, migrate_data, future, disk_paths
     ): ...
+
+
+@overridden('nova.virt.libvirt.guest')
+class Guest:
+    _domain: Any
+
+    def __init__(self, domain): ...
+    def get_job_info(self): ...
+    def migrate(
+        self, destination, migrate_uri, migrate_disks, destination_xml, flags,
+        bandwidth, *args, **kwargs
+    ): ...
+    def migrate_start_postcopy(self): ...
 
 
 @overridden('nova.virt.libvirt.host')
@@ -196,9 +210,8 @@ class HostsOwn:
     def get_guest(self, instance): ...
 
 
-@called('nova.virt.libvirt.guest')
-class Guest:
-    def get_job_info(self): ...
+@called('nova.virt.libvirt.guest', 'Guest')
+class GuestsOwn:
     def has_persistent_configuration(self): ...
 
 

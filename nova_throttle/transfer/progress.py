@@ -50,9 +50,9 @@ class Progress:
     auto_converge: bool = False
 
     @property
-    def has_begun(self) -> bool:
-        """Whether anything of it is on the wire."""
-        return self.done > 0
+    def is_on_wire(self) -> bool:
+        """Whether the hypervisor has begun to send."""
+        return self.done + self.remaining > 0
 
     @property
     def share(self) -> float | None:

@@ -21,6 +21,8 @@ from nova_throttle.compute.source import hold as hold_lib
 from nova_throttle import events
 from nova_throttle import exception
 from nova_throttle import lifecycle
+from nova_throttle.transfer import pace as pace_lib
+from nova_throttle.transfer import progress as progress_lib
 
 State = lifecycle.State
 
@@ -92,6 +94,10 @@ class LiveMigration:
         self.event: Any = None
         self.request = request
         self.hold = hold_lib.Hold(lambda: on_end(self))
+        # How fast its guest may move, from when it is prepared; and how far
+        # it is, as far as its driver tells.
+        self.pace: pace_lib.Pace | None = None
+        self.progress: progress_lib.Progress | None = None
         self._publish = publish
         self._state = state
         self._aborted = False

@@ -27,6 +27,9 @@ from nova_throttle.compute.source import wait_events as wait_events_lib
 from nova_throttle import exception
 from nova_throttle import journal as journal_lib
 from nova_throttle import lifecycle
+from nova_throttle.transfer import pace as pace_lib
+from nova_throttle.transfer import progress as progress_lib
+from nova_throttle.transfer import watcher
 
 LOG = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ class _Turn:
         self.ticket.add_done_callback(lambda ticket: self.decided.set())
 
 
-class Transfer:
+class Transfer(watcher.Watcher):
     """Hands the link of one host on from one live migration to the next.
 
     :param migrations: the live migrations of this host.
@@ -78,7 +81,7 @@ class Transfer:
         """
         watch = getattr(driver, 'watch_transfers', None)
         if watch is not None:
-            watch(self.end)
+            watch(self)
 
     def wait(self, migration: migration_lib.LiveMigration) -> None:
         """Let a prepared migration go on in its turn.
@@ -89,6 +92,7 @@ class Transfer:
         """
         began = time.monotonic()
         turn = _Turn()
+        migration.pace = pace_lib.Pace()
         migration.wait_with(turn.ticket)
         self._turns[migration.uuid] = turn
         try:
@@ -106,6 +110,21 @@ class Transfer:
     def begin(self, grant: effects.Grant) -> None:
         """Let one go on that has its slots; called by the controller."""
         self._turns[grant.request.migration_uuid].decided.set()
+
+    # What the driver asks and tells
+
+    def pace_of(self, instance_uuid: str) -> pace_lib.Pace:
+        """Return how fast the guest of a server may move."""
+        migration = self._migrations.of_instance(instance_uuid)
+        return (migration and migration.pace) or super().pace_of(instance_uuid)
+
+    def note(
+        self, instance_uuid: str, progress: progress_lib.Progress
+    ) -> None:
+        """Take up how far a guest is."""
+        migration = self._migrations.of_instance(instance_uuid)
+        if migration is not None:
+            migration.progress = progress
 
     def end(self, instance_uuid: str) -> None:
         """Note that nothing of a guest moves any more; twice is harmless."""

@@ -60,6 +60,10 @@ class Guests:
         self.started = []
         # Aborts for which there was no job.
         self.refused = 0
+        # Of each server: what libvirt shows of its job beside the type; and
+        # its speed at the start, followed by each that was set.
+        self.stats = {}
+        self.speeds = {}
 
     def hold(self, *servers):
         with self._changed:
@@ -96,6 +100,7 @@ class Guests:
         with self._changed:
             self.running.add(uuid)
             self.started.append(uuid)
+            self.speeds[uuid] = [params['bandwidth']]
             self.most_running = max(self.most_running, len(self.running))
             self._changed.notify_all()
             # Longer than a test takes to have all where it wants them.
@@ -119,8 +124,12 @@ class Guests:
         """Stand in for libvirt's jobStats."""
         if getattr(threading.current_thread(), 'is_killed', False):
             raise Killed
-        if domain.UUIDString() in self.orphans & self.running:
-            return {'type': fakelibvirt.VIR_DOMAIN_JOB_UNBOUNDED}
+        uuid = domain.UUIDString()
+        if uuid in self.running & (self.orphans | self.stats.keys()):
+            return {
+                'type': fakelibvirt.VIR_DOMAIN_JOB_UNBOUNDED,
+                **self.stats.get(uuid, {}),
+            }
         if domain._job_type == fakelibvirt.VIR_DOMAIN_JOB_UNBOUNDED:
             # Nova's fake of before 34 always shows a job, libvirt does not.
             return {'type': fakelibvirt.VIR_DOMAIN_JOB_NONE}
@@ -139,6 +148,20 @@ class Guests:
                 )
             self._aborted.add(uuid)
             self._changed.notify_all()
+
+    def set_speed(self, domain, speed):
+        """Stand in for libvirt's migrateSetMaxSpeed."""
+        self.speeds.setdefault(domain.UUIDString(), []).append(speed)
+
+    def send(self, server, processed, remaining, **stats):
+        """Have libvirt show so many bytes of a guest's memory."""
+        self.stats[server['id']] = {
+            'memory_total': processed + remaining,
+            'memory_processed': processed,
+            'memory_remaining': remaining,
+            'memory_iteration': 1,
+            **stats,
+        }
 
     @staticmethod
     def refuse():
@@ -206,6 +229,12 @@ class ThrottleTestCase(
             fixtures.MonkeyPatch(
                 'nova.tests.fixtures.libvirt.Domain.jobStats',
                 lambda domain, flags=0: self.guests.job_stats(domain),
+            )
+        )
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.tests.fixtures.libvirt.Domain.migrateSetMaxSpeed',
+                lambda domain, speed: self.guests.set_speed(domain, speed),
             )
         )
         # Before the services stop, and while libvirt still is what it was.

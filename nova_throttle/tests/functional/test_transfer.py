@@ -12,6 +12,7 @@ from nova_throttle import rpcapi
 from nova_throttle.tests.functional import base
 from nova_throttle.tests.functional import pause
 from nova_throttle.tests.functional import test_recovery
+from nova_throttle.transfer import watcher
 
 ADMIN = nova_context.get_admin_context()
 
@@ -207,7 +208,7 @@ class AnyDriverTestCase(TransferTestCase):
     """A driver that does not tell when the last byte was moved."""
 
     def test_it_has_the_link_until_it_is_done_with_all(self):
-        self.src.driver.watch_transfers(lambda instance_uuid: None)
+        self.src.driver.watch_transfers(watcher.Watcher())
         a, b = self.occupy()
         paused = self.useFixture(
             pause.Paused(

@@ -11,21 +11,24 @@ from collections.abc import Iterator
 import contextlib
 import functools
 import threading
-import time
 from typing import Any
 
 from nova.compute import power_state
+import nova.conf
 from nova import exception
 from nova.virt.libvirt import driver
 from oslo_log import log as logging
 
 from nova_throttle.compute import border
 from nova_throttle.compute import compat
-from nova_throttle import exception as throttle_exception
+from nova_throttle.transfer import watcher as watcher_lib
 from nova_throttle.virt.libvirt import connection
+from nova_throttle.virt.libvirt import job
 from nova_throttle.virt.libvirt import observer as observer_lib
 from nova_throttle.virt.libvirt import operation as operation_lib
+from nova_throttle.virt.libvirt import transfer as transfer_lib
 
+CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 # Seconds that an abort waits for a migration that Nova calls running but
@@ -41,19 +44,20 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         connection.mend(self._host)
         self._operations: dict[str, operation_lib.Operation] = {}
         self._observers: dict[str, observer_lib.Observer] = {}
+        self._transfers: dict[str, transfer_lib.Transfer] = {}
         # Aborts that came before the driver call of their migration: set
         # once that has begun, and knows.
         self._early_aborts: dict[str, threading.Event] = {}
         self._operations_lock = threading.Lock()
-        self._tell_end: Callable[[str], None] = lambda instance_uuid: None
+        self._watcher = watcher_lib.Watcher()
 
-    def watch_transfers(self, tell_end: Callable[[str], None]) -> None:
-        """Have it told when nothing of a guest moves any more.
+    def watch_transfers(self, watcher: watcher_lib.Watcher) -> None:
+        """Have each transfer watched: how fast it may be, and how far it is.
 
-        :param tell_end: called with its server when libvirt's call is over,
-            in that call's thread, before anything is cleaned up.
+        :param watcher: told of the end when libvirt's call is over, in that
+            call's thread, before anything is cleaned up.
         """
-        self._tell_end = tell_end
+        self._watcher = watcher
 
     def live_migration(
         self,
@@ -74,7 +78,11 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         # By key: Nova's own unit tests of a driver have dictionaries.
         with self._operation(instance['uuid']) as operation:
             observer = observer_lib.Observer(
-                operation, post_method, recover_method
+                operation,
+                post_method,
+                recover_method,
+                # Nobody is left who would end what is slow.
+                self._transfers[instance['uuid']].pace.full,
             )
             self._observers[instance['uuid']] = observer
             try:
@@ -105,11 +113,16 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         self, instance_uuid: str
     ) -> Iterator[operation_lib.Operation]:
         operation = operation_lib.Operation(instance_uuid)
-        operation.future.add_done_callback(
-            lambda call: self._tell_end(instance_uuid)
-        )
+        transfer = self._make_transfer(instance_uuid)
+
+        def end(call: object) -> None:
+            transfer.pace.end()
+            self._watcher.end(instance_uuid)
+
+        operation.future.add_done_callback(end)
         with self._operations_lock:
             self._operations[instance_uuid] = operation
+            self._transfers[instance_uuid] = transfer
             early = self._early_aborts.pop(instance_uuid, None)
             operation.abort_requested = early is not None
         if early is not None:
@@ -120,28 +133,48 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             operation.join()
             with self._operations_lock:
                 del self._operations[instance_uuid]
+                del self._transfers[instance_uuid]
                 self._observers.pop(instance_uuid, None)
 
+    def _make_transfer(self, instance_uuid: str) -> transfer_lib.Transfer:
+        return transfer_lib.Transfer(
+            instance_uuid,
+            self._watcher.pace_of(instance_uuid),
+            functools.partial(self._watcher.note, instance_uuid),
+            CONF.libvirt.live_migration_downtime / 1000,
+        )
+
     def _live_migration_operation(
-        self, context: border.Context, instance: border.Instance, *args: Any
+        self,
+        context: border.Context,
+        instance: border.Instance,
+        dest: str,
+        block_migration: bool,
+        migrate_data: border.MigrateData,
+        guest: Any,
+        *args: Any,
     ) -> None:
         """Move on from a thread of Nova's default pool to one of our own.
 
         The pool has ten threads by default, and a migration would hold one
         to its end.
         """
-        call = super()._live_migration_operation
+        call = functools.partial(
+            super()._live_migration_operation,
+            *(context, instance, dest, block_migration, migrate_data),
+        )
         operation = self._operations.get(instance['uuid'])
         if operation is None:
             # Not of a live_migration() of ours: whoever calls it waits.
-            call(context, instance, *args)
+            call(guest, *args)
             return
+        watched = self._watched(instance, guest)
         try:
             compat.spawn_n(
                 context,
                 f'libvirt-{operation.instance_uuid}',
                 operation.run,
-                lambda: call(context, instance, *args),
+                lambda: call(watched, *args),
             )
         except Exception as error:
             failure = error
@@ -170,6 +203,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         observer = self._observers.get(instance['uuid'])
         if operation is not None:
             finish = compat.for_monitor(monitor, operation.future)
+            guest = self._watched(instance, guest)
         watch = functools.partial(
             monitor,
             context,
@@ -193,6 +227,18 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
                 *(context, instance, dest, block_migration, migrate_data),
             ),
         )
+
+    def _watched(self, instance: border.Instance, guest: Any) -> Any:
+        return transfer_lib.WatchedGuest(
+            guest, self._transfers[instance['uuid']]
+        )
+
+    def live_migration_force_complete(self, instance: border.Instance) -> None:
+        """Have it come to its end now: nothing slows it any more."""
+        super().live_migration_force_complete(instance)
+        transfer = self._transfers.get(instance['uuid'])
+        if transfer is not None:
+            transfer.pace.insist()
 
     def live_migration_abort(self, instance: border.Instance) -> None:
         """Abort a migration, also one that is only about to begin.
@@ -245,25 +291,18 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
     def end_live_migration(self, instance: border.Instance) -> None:
         """End a migration that began before nova-compute was restarted.
 
-        libvirt goes on with it alone. One that still runs is aborted.
+        libvirt goes on with it alone. One that still runs is aborted; one
+        that will not be goes on at full speed.
 
         :raises StillMigrating: if libvirt will not abort, or is not done
             with it soon.
         """
-        tick = threading.Event()
-        deadline = time.monotonic() + ABORT_PATIENCE
-        if not self._has_active_job(instance):
-            return
-        try:
-            super().live_migration_abort(instance)
-        except driver.libvirt.libvirtError as error:
-            raise throttle_exception.StillMigrating(reason=error) from error
-        while self._has_active_job(instance):
-            if time.monotonic() > deadline:
-                raise throttle_exception.StillMigrating(
-                    reason='it was told to abort'
-                )
-            tick.wait(operation_lib.RETRY_INTERVAL)
+        job.end(
+            self._host,
+            instance,
+            super().live_migration_abort,
+            CONF.libvirt.live_migration_bandwidth,
+        )
 
     def has_migrated(self, instance: border.Instance) -> bool | None:
         """Wait for libvirt's call, and tell whether it has succeeded.
@@ -300,20 +339,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
     def has_completed_job(self, instance: border.Instance) -> bool:
         """Tell whether libvirt shows a job of a guest as completed."""
         completed = driver.libvirt.VIR_DOMAIN_JOB_COMPLETED
-        return bool(self._job(instance) == completed)
-
-    def _has_active_job(self, instance: border.Instance) -> bool:
-        return self._job(instance) in (
-            driver.libvirt.VIR_DOMAIN_JOB_BOUNDED,
-            driver.libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
-        )
-
-    def _job(self, instance: border.Instance) -> Any:
-        """Return the type of the job that libvirt shows; None without one."""
-        try:
-            return self._host.get_guest(instance).get_job_info().type
-        except exception.InstanceNotFound:
-            return None
+        return bool(job.kind_of(self._host, instance) == completed)
 
 
 def _is_refusal(error: Exception) -> bool:

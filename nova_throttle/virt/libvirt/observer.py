@@ -33,6 +33,7 @@ class Observer:
     :param operation: the call to libvirt.
     :param post_method: Nova's, for a guest that has arrived.
     :param recover_method: Nova's, for one that has not.
+    :param unwatched: called when it can't be watched.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class Observer:
         operation: operation_lib.Operation,
         post_method: Callback,
         recover_method: Callback,
+        unwatched: Callable[[], None] = lambda: None,
     ) -> None:
         self._operation = operation
+        self._unwatched = unwatched
         self._post = post_method
         self._recover = recover_method
         # Whether one of them was called.
@@ -76,6 +79,7 @@ class Observer:
                 if self.has_ended:
                     raise
                 self._note(error)
+            self._unwatched()
             if self._operation.future.done():
                 return end()
             futures.wait([self._operation.future], delay)

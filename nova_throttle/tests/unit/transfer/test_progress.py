@@ -42,7 +42,7 @@ class EstimatorTestCase(testtools.TestCase):
     def test_before_it_begins_nothing_is_known(self):
         for stats in ({}, {'type': 0}, job(0, 0, 0)):
             found = self.see(stats)
-            self.assertFalse(found.has_begun)
+            self.assertFalse(found.is_on_wire)
             self.assertEqual(
                 (0, 0, 0.0, 0.0, 0, 0, None, None),
                 (

@@ -27,8 +27,9 @@ class InnerMethodsTestCase(testtools.TestCase):
     def test_the_operation_is_called_where_it_is_asked_for(self):
         self.replace('_live_migration_operation')
         instance = {'uuid': 'an instance'}
-        self.driver._live_migration_operation('context', instance, 'dest', 1)
-        self.assertEqual([('context', instance, 'dest', 1)], self.calls)
+        args = ('context', instance, *range(5))
+        self.driver._live_migration_operation(*args)
+        self.assertEqual([args], self.calls)
 
     def test_the_monitor_watches_what_it_is_given(self):
         self.replace('_live_migration_monitor')

@@ -21,12 +21,14 @@ class ObserverTestCase(testtools.TestCase):
         )
         self.operation = operation_lib.Operation('instance')
         self.calls = []
+        self.unwatched = []
         self.observer = observer_lib.Observer(
             self.operation,
             lambda *args: self.calls.append(('post', *args)),
             lambda *args, **kwargs: self.calls.append(
                 ('recover', *args, kwargs)
             ),
+            lambda: self.unwatched.append(1),
         )
 
     def end(self):
@@ -46,6 +48,7 @@ class ObserverTestCase(testtools.TestCase):
         self.run_operation()
         self.observer.watch(lambda: self.observer.post(1), self.end)
         self.assertEqual([('post', 1)], self.calls)
+        self.assertEqual([], self.unwatched)
 
     def test_it_is_watched_again_while_the_call_goes_on(self):
         times = []
@@ -59,6 +62,7 @@ class ObserverTestCase(testtools.TestCase):
 
         self.observer.watch(monitor, self.end)
         self.assertEqual(4, len(times))
+        self.assertEqual(3, len(self.unwatched))
         self.assertEqual([('post',)], self.calls)
 
     def test_a_call_that_succeeded_unwatched_has_arrived(self):

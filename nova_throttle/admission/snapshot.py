@@ -10,6 +10,8 @@ from collections.abc import Mapping
 import dataclasses
 import enum
 
+from nova_throttle.transfer import progress as progress_lib
+
 
 class WaitReason(str, enum.Enum):
     """Why a request waits: a closed set."""
@@ -100,8 +102,15 @@ class QueueEntry:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All gates by name, and the queue in its order."""
+    """All gates by name, and the queue in its order.
+
+    :param progress: how far each transfer is that leaves this host, by
+        migration UUID, as far as its driver tells.
+    """
 
     gates: Mapping[str, GateState]
     queue: tuple[QueueEntry, ...]
     closed: bool = False
+    progress: Mapping[str, progress_lib.Progress] = dataclasses.field(
+        default_factory=dict
+    )

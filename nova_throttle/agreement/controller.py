@@ -17,6 +17,7 @@ from nova_throttle.admission import standstill
 from nova_throttle.agreement import destination as destination_lib
 from nova_throttle.agreement import outgoing
 from nova_throttle.agreement import source as source_lib
+from nova_throttle.transfer import progress as progress_lib
 
 Standstill = standstill.Standstill
 
@@ -30,6 +31,7 @@ class HostController(outgoing.OutgoingController):
     :param tell: see the base.
     :param destination: the half of what comes in. It stands still until
         whoever knows the facts has counted what comes.
+    :param progress: tells how far each transfer is, by migration UUID.
     """
 
     def __init__(
@@ -40,9 +42,11 @@ class HostController(outgoing.OutgoingController):
         source: source_lib.Source,
         tell: Callable[[str], None],
         destination: destination_lib.Destination,
+        progress: Callable[[], Mapping[str, progress_lib.Progress]] = dict,
     ) -> None:
         super().__init__(stages, start, source=source, tell=tell)
         self.destination = destination
+        self._progress = progress
 
     def resize(self, gate: str, limit: int) -> None:
         """Change a gate's limit, at once; see the controller."""
@@ -80,4 +84,8 @@ class HostController(outgoing.OutgoingController):
         gates = dict(own.gates)
         for name in self.destination.gates:
             gates[name] = self.destination.state(name)
-        return dataclasses.replace(own, gates=types.MappingProxyType(gates))
+        return dataclasses.replace(
+            own,
+            gates=types.MappingProxyType(gates),
+            progress=types.MappingProxyType(dict(self._progress())),
+        )

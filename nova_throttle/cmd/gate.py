@@ -10,9 +10,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from nova_throttle.cmd import base
+from nova_throttle.cmd import progress
 from nova_throttle.objects import snapshot as snapshot_obj
 
-COLUMNS = ('Gate', 'Limit', 'In Progress', 'Owners', 'Offered', 'Waiting')
+COLUMNS = (
+    'Gate',
+    'Limit',
+    'In Progress',
+    'Owners',
+    'Progress',
+    'Offered',
+    'Waiting',
+)
 
 DEFAULT = 'source'
 
@@ -25,7 +34,8 @@ class GateList(base.HostCommand):
     guests move right now. The owners are migration UUIDs; so are those that
     a slot is offered to, until their source says whether it takes it.
     Waiting is the number of live migrations on other hosts that wait for a
-    slot of this one.
+    slot of this one. Progress is how far the transfer of each owner is whose
+    guest leaves this host.
     """
 
     def take_action(
@@ -79,12 +89,14 @@ class LimitSet(base.HostCommand):
 
 
 def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
+    known = progress.of(snapshot)
     for gate in snapshot.gates:
         yield (
             gate.name,
             base.Limit(gate.limit),
             len(gate.owners),
             base.Lines(list(gate.owners)),
+            progress.Summaries(list(map(known.get, gate.owners))),
             # A host with an older release has no such gates.
             base.Lines(list(gate.offered) if 'offered' in gate else []),
             len(gate.waiting) if 'waiting' in gate else 0,

@@ -10,15 +10,25 @@ from collections.abc import Iterator
 from typing import Any
 
 from nova_throttle.cmd import base
+from nova_throttle.cmd import progress
 from nova_throttle.objects import snapshot as snapshot_obj
 
-COLUMNS = ('Migration', 'Server', 'Destination', 'State', 'Problem')
+COLUMNS = (
+    'Migration',
+    'Server',
+    'Destination',
+    'State',
+    *progress.COLUMNS,
+    'Problem',
+)
 
 
 class MigrationList(base.HostCommand):
     """List the live migrations from a host that are not over.
 
-    With how far each has come; and, for one whose end meets a fault, what is
+    With how far each has come: the one whose guest moves, with how much is
+    done and left, how fast, in which pass over its memory, and the seconds
+    until it ends at this rate. And, for one whose end meets a fault, what is
     tried until it succeeds.
     """
 
@@ -33,6 +43,7 @@ class MigrationList(base.HostCommand):
 
 
 def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
+    known = progress.of(snapshot)
     # An older release does not say it.
     for view in snapshot.migrations if 'migrations' in snapshot else ():
         yield (
@@ -40,5 +51,6 @@ def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
             view.instance_uuid,
             view.destination,
             view.state,
+            *progress.cells(known.get(view.migration_uuid)),
             view.problem,
         )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nova_throttle.cmd import base
+from nova_throttle.cmd import progress
 from nova_throttle.objects import snapshot as snapshot_obj
 
 COLUMNS = (
@@ -20,6 +21,7 @@ COLUMNS = (
     'Priority',
     'Seconds Waited',
     'Waits For',
+    'Progress',
 )
 
 
@@ -50,7 +52,8 @@ class QueueList(base.HostCommand):
     """List the live migrations that wait on a host, the next one first.
 
     What one waits for is a gate, of this host or of its destination, which
-    is named then; with the position among all that wait there.
+    is named then; with the position among all that wait there. One whose
+    guest moves already, slowly, has progress.
     """
 
     def take_action(
@@ -64,7 +67,9 @@ class QueueList(base.HostCommand):
 
 
 def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
+    known = progress.of(snapshot)
     for entry in snapshot.queue:
+        found = known.get(entry.migration_uuid)
         yield (
             entry.position,
             entry.migration_uuid,
@@ -73,4 +78,5 @@ def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
             entry.priority,
             round(entry.seconds_waited, 1),
             Waits(entry.waits_for),
+            progress.Summaries([found] if found else []),
         )

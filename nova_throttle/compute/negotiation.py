@@ -8,6 +8,7 @@ asked again until it answers or its service is known to be down.
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import time
 
 import nova.conf
@@ -25,6 +26,7 @@ from nova_throttle.compute import keyed_workers
 from nova_throttle.compute.source import checks
 from nova_throttle import exception
 from nova_throttle import rpcapi
+from nova_throttle.transfer import progress as progress_lib
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ class Negotiation:
     :param host: this host.
     :param start: called with each request that may enter a stage.
     :param changed: called when what is waited for may have changed.
+    :param progress: tells how far each transfer is, by migration UUID.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Negotiation:
         host: str,
         start: Callable[[effects.Grant], None],
         changed: Callable[[], None],
+        progress: Callable[[], Mapping[str, progress_lib.Progress]],
     ) -> None:
         incarnation = time.time_ns()
         self._changed = changed
@@ -60,6 +64,7 @@ class Negotiation:
             source=source_lib.Source(host, incarnation, tuple(incoming)),
             tell=self._asks.post,
             destination=self.incoming,
+            progress=progress,
         )
 
     @property

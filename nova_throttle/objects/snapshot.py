@@ -15,6 +15,7 @@ from nova_throttle.admission import snapshot as core
 from nova_throttle import lifecycle
 from nova_throttle.objects import base
 from nova_throttle.objects import core_object
+from nova_throttle.transfer import progress as progress_lib
 
 # Of a Wait of version 1.1: an older reader refuses what it can't name.
 _NEW_REASONS = (core.WaitReason.ASKING.value, core.WaitReason.SILENT.value)
@@ -139,12 +140,46 @@ class MigrationView(core_object.CoreObject[lifecycle.View]):
 
 
 @base.ThrottleVersionedObjectRegistry.register
+class TransferProgress(core_object.CoreObject[progress_lib.Progress]):
+    """How far the transfer of one migration is."""
+
+    # Version 1.0: Initial version
+    VERSION = '1.0'
+    CORE = progress_lib.Progress
+
+    fields = {
+        'migration_uuid': fields.UUIDField(),
+        'done': fields.NonNegativeIntegerField(),
+        'remaining': fields.NonNegativeIntegerField(),
+        'rate': fields.NonNegativeFloatField(),
+        'dirty_rate': fields.NonNegativeFloatField(),
+        'iteration': fields.NonNegativeIntegerField(),
+        'stalled': fields.NonNegativeIntegerField(),
+        'eta': fields.NonNegativeFloatField(nullable=True),
+        'post_copy': fields.BooleanField(),
+        'block': fields.BooleanField(),
+        'auto_converge': fields.BooleanField(),
+        'slow': fields.BooleanField(),
+    }
+
+    @classmethod
+    def of(
+        cls, migration_uuid: str, value: progress_lib.Progress
+    ) -> 'TransferProgress':
+        """Make an object of what is known of a migration."""
+        found = cls.from_core(value)
+        found.migration_uuid = migration_uuid
+        return found
+
+
+@base.ThrottleVersionedObjectRegistry.register
 class Snapshot(base.ThrottleObject):
     """All gates of one host, its queue in its order, and what is not over."""
 
     # Version 1.0: Initial version
     # Version 1.1: Added migrations
-    VERSION = '1.1'
+    # Version 1.2: Added transfers
+    VERSION = '1.2'
 
     fields = {
         'host': fields.StringField(),
@@ -152,6 +187,7 @@ class Snapshot(base.ThrottleObject):
         'queue': fields.ListOfObjectsField('QueueEntry'),
         'closed': fields.BooleanField(),
         'migrations': fields.ListOfObjectsField('MigrationView'),
+        'transfers': fields.ListOfObjectsField('TransferProgress'),
     }
 
     @classmethod
@@ -172,6 +208,9 @@ class Snapshot(base.ThrottleObject):
             queue=[QueueEntry.from_core(entry) for entry in value.queue],
             closed=value.closed,
             migrations=list(map(MigrationView.from_core, migrations)),
+            transfers=[
+                TransferProgress.of(*each) for each in value.progress.items()
+            ],
         )
 
     def obj_make_compatible(
@@ -179,5 +218,7 @@ class Snapshot(base.ThrottleObject):
     ) -> None:
         """Make the plain data of an older version."""
         super().obj_make_compatible(primitive, target_version)
+        if base.is_before(target_version, '1.2'):
+            primitive.pop('transfers', None)
         if base.is_before(target_version, '1.1'):
             primitive.pop('migrations', None)

@@ -36,6 +36,7 @@ class Progress:
     :param post_copy: whether the guest runs on the destination already.
     :param block: whether disks are copied.
     :param auto_converge: whether QEMU may slow the guest down.
+    :param slow: whether it goes slowly because others go first.
     """
 
     done: int = 0
@@ -48,6 +49,7 @@ class Progress:
     post_copy: bool = False
     block: bool = False
     auto_converge: bool = False
+    slow: bool = False
 
     @property
     def is_on_wire(self) -> bool:

@@ -82,6 +82,14 @@ class Registry:
             and migration.state is lifecycle.State.QUEUED
         ]
 
+    def moving(self) -> list[migration_lib.LiveMigration]:
+        """Return those whose guests move."""
+        return [
+            migration
+            for migration in list(self._by_migration.values())
+            if migration.state is lifecycle.State.TRANSFERRING
+        ]
+
     def awaiting_callback(self) -> list[migration_lib.LiveMigration]:
         """Return those whose driver returned and did not call back."""
         migrations = list(self._by_migration.values())

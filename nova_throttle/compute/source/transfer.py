@@ -130,8 +130,17 @@ class Transfer(watcher.Watcher):
         """Note that nothing of a guest moves any more; twice is harmless."""
         migration = self._migrations.of_instance(instance_uuid)
         if migration is not None:
+            migration.progress = None
             self._throttle.release(migration.uuid, gates.TRANSFER)
             self._wait_events.refresh()
+
+    def progress(self) -> dict[str, progress_lib.Progress]:
+        """Return how far each guest is, by migration UUID."""
+        return {
+            migration.uuid: migration.progress
+            for migration in self._migrations.moving()
+            if migration.progress is not None
+        }
 
     def stop(self) -> None:
         """Have none wait any more: the service stops, and none may start."""

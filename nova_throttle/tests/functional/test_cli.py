@@ -42,15 +42,25 @@ class ShellTestCase(base.ThrottleTestCase):
         self.migrate(a)
         self.guests.wait_running(a)
         self.migrate(b)
+        self.guests.send(a, 30 * 2**20, 10 * 2**20)
+        self.wait_for(lambda: self.throttle.snapshot().progress)
         expected = [
             {
                 'Migration': self.migration(server).uuid,
                 'Server': server['id'],
                 'Destination': 'dest',
                 'State': state,
+                'Done %': done,
+                'Rate MiB/s': rate,
+                'Remaining MiB': remaining,
+                'Pass': number,
+                'ETA s': None,
                 'Problem': '',
             }
-            for server, state in ((a, 'transferring'), (b, 'queued'))
+            for server, state, done, rate, remaining, number in (
+                (a, 'transferring', 75, 0.0, 10, 1),
+                (b, 'queued', *[None] * 4),
+            )
         ]
         self.assertEqual(expected, self.read('migration', 'list', 'src'))
 
@@ -80,6 +90,7 @@ class ShellTestCase(base.ThrottleTestCase):
                         'position': 0,
                     }
                 ],
+                'Progress': [],
             },
             first,
         )
@@ -102,6 +113,7 @@ class ShellTestCase(base.ThrottleTestCase):
                 'Limit': 1,
                 'In Progress': 1,
                 'Owners': [self.migration(a).uuid],
+                'Progress': [None],
                 'Offered': [],
                 'Waiting': 0,
             },

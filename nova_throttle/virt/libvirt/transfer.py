@@ -7,6 +7,7 @@ it neither aborts a migration, nor does one fail for it.
 """
 
 from collections.abc import Callable
+import dataclasses
 import time
 from typing import Any
 
@@ -78,7 +79,7 @@ class Transfer:
         try:
             stats = domain.jobStats()
             progress = self._estimator.observe(stats, time.monotonic())
-            self._note(progress)
+            self._note(dataclasses.replace(progress, slow=self.pace.is_slow))
         except Exception as error:
             self._note_failure('observed', error)
         self.pace.settle(progress.is_on_wire)

@@ -19,6 +19,9 @@ from nova_throttle.cmd import shell
 from nova_throttle import exception
 from nova_throttle.objects import snapshot as snapshot_obj
 from nova_throttle.tests import shell as shell_lib
+from nova_throttle.transfer import progress as progress_lib
+
+MIB = 1024 * 1024
 
 SNAPSHOT = snapshot_obj.Snapshot(
     host='src',
@@ -59,7 +62,58 @@ SNAPSHOT = snapshot_obj.Snapshot(
             ],
         )
     ],
+    migrations=[
+        snapshot_obj.MigrationView(
+            migration_uuid=uuids.running,
+            instance_uuid=uuids.instance,
+            destination='dest',
+            state='transferring',
+            problem='',
+        ),
+        snapshot_obj.MigrationView(
+            migration_uuid=uuids.queued,
+            instance_uuid=uuids.instance,
+            destination='dest',
+            state='queued',
+            problem='',
+        ),
+    ],
+    transfers=[
+        snapshot_obj.TransferProgress.of(
+            uuids.running,
+            progress_lib.Progress(
+                done=300 * MIB,
+                remaining=100 * MIB,
+                rate=20.25 * MIB,
+                iteration=2,
+                eta=5.4,
+            ),
+        )
+    ],
 )
+
+PROGRESS = {
+    'Done %': 75,
+    'Rate MiB/s': 20.2,
+    'Remaining MiB': 100,
+    'Pass': 2,
+    'ETA s': 5,
+}
+
+MIGRATIONS = [
+    {
+        'Migration': migration,
+        'Server': uuids.instance,
+        'Destination': 'dest',
+        'State': state,
+        **progress,
+        'Problem': '',
+    }
+    for migration, state, progress in (
+        (uuids.running, 'transferring', PROGRESS),
+        (uuids.queued, 'queued', dict.fromkeys(PROGRESS)),
+    )
+]
 
 GATES = [
     {
@@ -67,6 +121,7 @@ GATES = [
         'Limit': 1,
         'In Progress': 1,
         'Owners': [uuids.running],
+        'Progress': [PROGRESS],
         'Offered': [],
         'Waiting': 0,
     },
@@ -75,6 +130,7 @@ GATES = [
         'Limit': 0,
         'In Progress': 0,
         'Owners': [],
+        'Progress': [],
         'Offered': [uuids.offered],
         'Waiting': 2,
     },
@@ -106,6 +162,7 @@ QUEUE = [
                 'position': 3,
             },
         ],
+        'Progress': [],
     }
 ]
 
@@ -139,6 +196,7 @@ class ShellTestCase(testtools.TestCase):
             (GATES, 'gate', 'list', 'src'),
             (GATES, 'limit', 'set', 'src', '1'),
             (QUEUE, 'queue', 'list', 'src'),
+            (MIGRATIONS, 'migration', 'list', 'src'),
         ):
             self.assertEqual(
                 expected, json.loads(self.read(*command, '-f', 'json'))
@@ -158,6 +216,10 @@ class ShellTestCase(testtools.TestCase):
         self.assertIn(uuids.running, gates)
         self.assertIn(uuids.offered, gates)
         self.assertIn('unlimited', gates)
+        self.assertIn(
+            '75 % done, 20.2 MiB/s, 100 MiB left, pass 2, ETA 5 s', gates
+        )
+        self.assertNotIn('None', self.read('migration', 'list', 'src'))
         queue = self.read('queue', 'list', 'src')
         self.assertIn('gate full: source (1 of 1 in progress)', queue)
         self.assertIn(

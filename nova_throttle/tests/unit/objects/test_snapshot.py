@@ -23,6 +23,7 @@ from nova_throttle.objects import agreement
 from nova_throttle.objects import base
 from nova_throttle.objects import entry as entry_obj
 from nova_throttle.objects import snapshot as snapshot_obj
+from nova_throttle.transfer import progress as progress_lib
 
 HASHES = {
     agreement.Ask.obj_name(): '2.0-494a6fd061935eccd56bc542c8409f70',
@@ -35,8 +36,9 @@ HASHES = {
     'MigrationView': '1.0-9672f08ba01c51feccd8015bc53fcaa8',
     agreement.Offer.obj_name(): '2.0-a2db6ef8fade1e64c31b994fdcba6c71',
     'QueueEntry': '1.0-74ddfe0c75b0eb144886ef1f8baf5bb0',
-    'Snapshot': '1.1-b7b3f604299a9c69dd0ecb672075eda3',
+    'Snapshot': '1.2-f70054e1067d76f974678c458edb45cf',
     agreement.Tell.obj_name(): '2.0-8343a79d665a8d7230ded6efadd84481',
+    'TransferProgress': '1.0-7beee0d15552784d9698f055dc0de944',
     'Wait': '1.3-591000f1d7c16b92e489423ed032d5e6',
 }
 
@@ -78,6 +80,10 @@ VALUE = core.Snapshot(
         ),
     ),
     closed=True,
+    progress={
+        uuids.running: progress_lib.Progress(5, 7, 1.5, 0.5, 2, 1, 3.5),
+        uuids.other: progress_lib.Progress(),
+    },
 )
 
 
@@ -171,6 +177,19 @@ class SnapshotTestCase(testtools.TestCase):
         sent = snapshot_obj.Snapshot.from_core('src', VALUE, views)
         found = self.cross(sent).migrations
         self.assertEqual(views, [view.to_core() for view in found])
+
+    def test_progress_crosses_the_wire(self):
+        found = self.cross(snapshot_obj.Snapshot.from_core('src', VALUE))
+        self.assertEqual(
+            VALUE.progress,
+            {each.migration_uuid: each.to_core() for each in found.transfers},
+        )
+
+    def test_an_older_reader_gets_no_progress(self):
+        sent = snapshot_obj.Snapshot.from_core('src', VALUE)
+        found = self.cross(sent, {'Snapshot': '1.1'})
+        self.assertNotIn('transfers', found)
+        self.assertIn('migrations', found)
 
     def test_an_older_reader_gets_no_migrations(self):
         sent = snapshot_obj.Snapshot.from_core('src', VALUE)

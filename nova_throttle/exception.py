@@ -191,6 +191,10 @@ class StoppedBeforeTransfer(ThrottleError):
     msg_fmt = 'the service stops, and the guest has not begun to move'
 
 
+class DestinationStops(ThrottleError):
+    msg_fmt = 'host %(host)s stops, and the guest has not begun to move'
+
+
 class CancelledByRestart(ThrottleError):
     msg_fmt = (
         'nova-compute was restarted and [nova_throttle] on_restart is cancel'

@@ -56,6 +56,9 @@ class Gates:
         """Give no slot until this reason is taken."""
         with self._change():
             self._standstill.add(reason)
+            if reason is Standstill.STOPPING:
+                # What is prepared is better undone while it can be.
+                self._due.update(self._sources())
 
     def resume(self, reason: Standstill) -> None:
         """Take a reason; slots are given if there is no other."""
@@ -72,11 +75,7 @@ class Gates:
             self._ledgers[gate].resize(limit)
             if was_limited != bool(limit):
                 # From now on they have to ask for it, or need not any more.
-                self._due.update(
-                    claim.source
-                    for ledger in self._each_ledger()
-                    for claim in ledger.claims()
-                )
+                self._due.update(self._sources())
 
     def state(self, gate: str) -> snapshot_lib.GateState:
         """Return what is true of a gate at this instant, as a value."""
@@ -110,6 +109,14 @@ class Gates:
 
     def _each_ledger(self) -> Collection[ledger_lib.Ledger]:
         return self._ledgers.values()
+
+    def _sources(self) -> set[str]:
+        """Return the sources that have anything at any gate."""
+        return {
+            claim.source
+            for ledger in self._each_ledger()
+            for claim in ledger.claims()
+        }
 
     def _give(self, ledger: ledger_lib.Ledger) -> None:
         for claim in ledger.give(still=bool(self._standstill)):

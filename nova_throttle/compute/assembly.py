@@ -55,6 +55,7 @@ class Assembly:
             manager.host,
             self._start,
             lambda: self.wait_events.refresh(),
+            lambda host: self.transfer.leave(host),
             lambda: self.transfer.progress(),
         )
         self.throttle = self.negotiation.throttle

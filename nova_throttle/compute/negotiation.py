@@ -16,6 +16,7 @@ from nova import context as nova_context
 from oslo_log import log as logging
 
 from nova_throttle.admission import effects
+from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.agreement import controller as controller_lib
 from nova_throttle.agreement import destination as destination_lib
 from nova_throttle.agreement import messages
@@ -38,6 +39,7 @@ class Negotiation:
     :param host: this host.
     :param start: called with each request that may enter a stage.
     :param changed: called when what is waited for may have changed.
+    :param stops: called with each destination that is about to stop.
     :param progress: tells how far each transfer is, by migration UUID.
     """
 
@@ -46,10 +48,12 @@ class Negotiation:
         host: str,
         start: Callable[[effects.Grant], None],
         changed: Callable[[], None],
+        stops: Callable[[str], None],
         progress: Callable[[], Mapping[str, progress_lib.Progress]],
     ) -> None:
         incarnation = time.time_ns()
         self._changed = changed
+        self._stops = stops
         self._api = rpcapi.HostAPI()
         self._asks = keyed_workers.KeyedWorkers('ask', self._ask)
         self._tells = keyed_workers.KeyedWorkers('tell', self._tell)
@@ -84,6 +88,8 @@ class Negotiation:
         self._note_gate(tell.destination)
         self.throttle.receive(tell)
         self._changed()
+        if tell.standstill == snapshot_lib.WaitReason.STOPPING.value:
+            self._stops(tell.destination)
 
     def report(self, destination: str, incarnation: int) -> messages.Ask:
         """Tell a destination all about its requests, because it asks."""

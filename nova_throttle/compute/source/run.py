@@ -135,6 +135,9 @@ class Run:
             if not self._undo_preparation(migration):
                 self._leave_to_restart(migration)
                 return True
+        elif isinstance(error, exception.DestinationStops):
+            if not self._undo_preparation(migration):
+                return False
         elif not self._may_wait(migration, error):
             return False
         with self._workers.ending():
@@ -156,8 +159,8 @@ class Run:
                 self._manager._set_migration_status(migration.record, 'queued')
         except Exception:
             LOG.warning(
-                'What was prepared for live migration %s is undone after the '
-                'restart: it cannot be now',
+                'What was prepared for live migration %s cannot be undone '
+                'so that it waits again',
                 migration.uuid,
                 instance=migration.instance,
                 exc_info=True,

@@ -23,6 +23,7 @@ from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import succession as succession_lib
+from nova_throttle.compute.source import undo_preparation
 from nova_throttle.compute.source import wait_events as wait_events_lib
 from nova_throttle import exception
 from nova_throttle import journal as journal_lib
@@ -41,9 +42,14 @@ class _Turn:
     """One wait for the transfer stage: over once it is granted or cancelled.
 
     A future has no wait for the instant at which it becomes running.
+
+    :param migration: what waits.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, migration: migration_lib.LiveMigration) -> None:
+        self.migration = migration
+        # Why it is not to go on waiting.
+        self.ended_by: exception.ThrottleError | None = None
         self.ticket: request_lib.Ticket = futures.Future()
         self.decided = threading.Event()
         self.ticket.add_done_callback(lambda ticket: self.decided.set())
@@ -88,10 +94,11 @@ class Transfer(watcher.Watcher):
 
         :raises MigrationAborted: if an abort comes before.
         :raises StoppedBeforeTransfer: if the service stops before.
+        :raises DestinationStops: if its destination stops before.
         :raises ThrottleError: if what it was prepared for is over.
         """
         began = time.monotonic()
-        turn = _Turn()
+        turn = _Turn(migration)
         migration.pace = pace_lib.Pace()
         migration.wait_with(turn.ticket)
         self._turns[migration.uuid] = turn
@@ -142,6 +149,21 @@ class Transfer(watcher.Watcher):
             if migration.progress is not None
         }
 
+    def leave(self, host: str) -> None:
+        """Have none wait, prepared, for a destination that is to stop.
+
+        It would keep that from stopping, or be lost by it. One with devices
+        claimed there waits on: only the scheduler could claim them again.
+        """
+        for turn in list(self._turns.values()):
+            migration = turn.migration
+            if (
+                migration.destination == host
+                and not undo_preparation.has_claims(migration)
+            ):
+                turn.ended_by = exception.DestinationStops(host=host)
+                turn.ticket.cancel()
+
     def stop(self) -> None:
         """Have none wait any more: the service stops, and none may start."""
         for turn in list(self._turns.values()):
@@ -165,6 +187,8 @@ class Transfer(watcher.Watcher):
         # Whoever cancelled it may not have told the admission yet.
         self._throttle.withdraw(migration.uuid, turn.ticket)
         migration.enter(lifecycle.State.PREPARED)
+        if turn.ended_by is not None and not self._throttle.closed:
+            raise turn.ended_by
         raise exception.StoppedBeforeTransfer()
 
     def _check(self, migration: migration_lib.LiveMigration) -> None:

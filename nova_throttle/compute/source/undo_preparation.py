@@ -24,7 +24,7 @@ def undo(
     :returns: False if nothing was done, because its devices were claimed
         on the destination and only the scheduler could claim them again.
     """
-    if _has_claims(migration):
+    if has_claims(migration):
         return False
     _give_volumes_back(manager, migration)
     cleans, destroys = manager._live_migration_cleanup_flags(
@@ -43,7 +43,8 @@ def undo(
     return True
 
 
-def _has_claims(migration: migration_lib.LiveMigration) -> bool:
+def has_claims(migration: migration_lib.LiveMigration) -> bool:
+    """Tell whether devices of a host were claimed for a migration."""
     data = migration.migrate_data
     requests = migration.instance.pci_requests
     return (

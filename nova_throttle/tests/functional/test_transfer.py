@@ -334,17 +334,21 @@ class StopTestCase(TransferTestCase):
         self.restart()
         self.assert_moved(b)
 
-    def test_a_stopping_destination_gives_the_link_to_none(self):
+    def test_nothing_stays_prepared_on_a_destination_that_stops(self):
+        """It waited for ever, and the stop of the destination for it."""
         rpcapi.ThrottleAPI('src').set_limit(ADMIN, 'transfer-out', 0)
         rpcapi.ThrottleAPI('dest').set_limit(ADMIN, 'transfer-in', 1)
         a, b = self.occupy()
         self.begin_to_stop('dest')
-        self.guests.release(a)
-        self.wait_status(a, 'completed')
+        self.wait_status(b, 'queued')
         self.wait_for(
             lambda: self.entry(b).waits_for[0].reason.value == 'service stops'
         )
-        self.assertEqual('preparing', self.status(b))
+        journal = self.src.manager._parts.journal
+        self.assertFalse(journal.get(self.uuids(b)[0]).prepared)
+        self.guests.release(a)
+        self.wait_status(a, 'completed')
+        self.assertEqual('queued', self.status(b))
         self.computes['dest'].manager.throttle.resume(
             standstill.Standstill.STOPPING
         )

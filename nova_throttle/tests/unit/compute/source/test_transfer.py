@@ -140,6 +140,25 @@ class TransferTestCase(testtools.TestCase):
         self.assert_ends(thread, exception.StoppedBeforeTransfer)
         self.assertEqual(('other',), self.owners())
 
+    def test_its_destination_stops(self):
+        self.patch(
+            transfer_lib.undo_preparation, 'has_claims', lambda ours: False
+        )
+        thread = self.begin()
+        self.transfer.leave('another')
+        self.transfer.leave('dest')
+        self.assert_ends(thread, exception.DestinationStops)
+        self.assertEqual(('other',), self.owners())
+
+    def test_what_has_devices_there_waits_for_its_destination(self):
+        self.patch(
+            transfer_lib.undo_preparation, 'has_claims', lambda ours: True
+        )
+        thread = self.begin()
+        self.transfer.leave('dest')
+        self.throttle.release('other', gates.TRANSFER)
+        self.assert_ends(thread, None)
+
     def test_a_stop_that_came_before(self):
         self.throttle.halt(standstill.Standstill.STOPPING)
         self.transfer.stop()

@@ -6,8 +6,11 @@ Nothing here reads a global configuration: whoever has one passes it in.
 """
 
 from typing import Any
+from typing import NamedTuple
 
 from oslo_config import cfg
+from oslo_config import types
+from oslo_utils import netutils
 
 from nova_throttle import exception
 
@@ -251,12 +254,64 @@ Related options:
     ),
 ]
 
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+
+class AddressType(types.ConfigType):
+    """The type of an option that is a host and a port."""
+
+    def __init__(self) -> None:
+        super().__init__(type_name='host:port value')
+
+    def __call__(self, value: Any) -> Address:
+        """Make an address of a text.
+
+        :raises ValueError: if it is none.
+        """
+        if isinstance(value, Address):
+            return value
+        host, _, port = str(value).rpartition(':')
+        bare = host.removeprefix('[').removesuffix(']')
+        is_bare = ':' in host and bare == host
+        valid = port.isdecimal() and netutils.is_valid_port(int(port))
+        if not bare or is_bare or not valid:
+            raise ValueError('must be a host and a port, such as [::]:9979')
+        return Address(bare, int(port))
+
+    def _formatter(self, value: Any) -> str:
+        return str(value)
+
+
+MONITORING_OPTS: list[cfg.Opt] = [
+    cfg.Opt(
+        'metrics_bind',
+        type=AddressType(),
+        sample_default='[::]:9979',
+        help="""
+The address and port at which this host tells Prometheus its metrics.
+
+Unset, the default, it does not listen; ``nova-throttle metrics`` prints the
+same without. Whoever reaches the address sees the UUIDs of migrations and
+servers that are on the wire, without a password: choose one on the network of
+the control plane. An IPv6 address is put in brackets; ``[::]`` is all
+addresses of both kinds, ``0.0.0.0`` all of IPv4. It needs the library
+prometheus_client, which ``nova-throttle[metrics]`` installs.
+""",
+    ),
+]
+
 ALL_OPTS: list[cfg.Opt] = [
     *ACTIVATION_OPTS,
     *INCOMING_OPTS,
     *TRANSFER_OPTS,
     *JOURNAL_OPTS,
     *HOUSEKEEPING_OPTS,
+    *MONITORING_OPTS,
 ]
 
 

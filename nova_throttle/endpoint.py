@@ -93,6 +93,7 @@ class ThrottleEndpoint:
     :param peers: the agreement of its host with others.
     :param see: tells what the hypervisor shows of the guest of a server.
     :param migrations: returns those of this host that are not over.
+    :param metrics: returns the metrics of this host as text.
     """
 
     target = messaging.Target(
@@ -105,11 +106,13 @@ class ThrottleEndpoint:
         peers: Negotiation,
         see: Callable[[Any, str], str],
         migrations: Callable[[], Iterable[lifecycle.View]] = tuple,
+        metrics: Callable[[], str] = str,
     ) -> None:
         self._manager = manager
         self._peers = peers
         self._see = see
         self._migrations = migrations
+        self._metrics = metrics
         self._refusals = refusal.Refusals()
 
     @_for_administrators('seeing the queue')
@@ -124,6 +127,19 @@ class ThrottleEndpoint:
         :raises AdminRequired: if somebody else asks.
         """
         return self._snapshot(versions)
+
+    @_for_administrators('seeing the metrics')
+    def get_metrics(
+        self, ctxt: Any, versions: Mapping[str, str] | None = None
+    ) -> str:
+        """Return the metrics of this host in Prometheus' text format.
+
+        :param ctxt: the request context of an administrator.
+        :param versions: of the objects that the caller can read; not used.
+        :raises AdminRequired: if somebody else asks.
+        :raises NoMetrics: if the library for them is missing.
+        """
+        return self._metrics()
 
     @_for_administrators('changing a limit')
     def set_limit(

@@ -24,9 +24,12 @@ class Transition:
     :param migration_uuid: which one.
     :param instance_uuid: the server.
     :param destination: the destination host.
-    :param before: the state that it left; None if it is new here.
+    :param before: the state that it left; None if it is new here, and the
+        same as after if it was, before a restart.
     :param after: the state that it has now.
     :param at: when that was, with a time zone.
+    :param status: what its record says; it is final only once the migration
+        is over.
     """
 
     migration_uuid: str
@@ -35,6 +38,7 @@ class Transition:
     before: lifecycle.State | None
     after: lifecycle.State
     at: datetime.datetime
+    status: str = ''
 
 
 Listener = Callable[[Transition], None]

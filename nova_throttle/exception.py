@@ -342,3 +342,17 @@ class JournalLocked(ActivationError):
         'the journal %(path)s of host %(host)s is in use by another '
         'nova-compute; one host has one nova-compute'
     )
+
+
+class MetricsNotBound(ActivationError):
+    msg_fmt = (
+        'option [nova_throttle] metrics_bind: cannot listen at %(address)s: '
+        '%(reason)s'
+    )
+
+
+class NoMetrics(ActivationError):
+    msg_fmt = (
+        'option [nova_throttle] metrics_bind: the library prometheus_client '
+        'is not installed; it comes with nova-throttle[metrics]'
+    )

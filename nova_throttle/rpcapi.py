@@ -27,9 +27,9 @@ _Object = TypeVar('_Object', bound=objects_base.ThrottleObject)
 NAMESPACE = 'nova_throttle'
 TOPIC = 'compute'
 
-# 2.0: get_snapshot, set_limit, ask, tell, report, see. What two hosts tell
-#   each other names the gate. A host that speaks 1.x is one without the
-#   product.
+# 2.0: get_snapshot, get_metrics, set_limit, ask, tell, report, see. What two
+#   hosts tell each other names the gate. A host that speaks 1.x is one without
+#   the product.
 VERSION = '2.0'
 
 # Seconds that a host may take to answer another: it does so at once.
@@ -85,6 +85,13 @@ class ThrottleAPI:
         :raises ThrottleError: if the host refused, or did not answer.
         """
         return self._call(ctxt, 'get_snapshot')
+
+    def get_metrics(self, ctxt: Any) -> str:
+        """Ask for the metrics of the host, in Prometheus' text format.
+
+        :raises ThrottleError: if the host refused, or did not answer.
+        """
+        return str(self._line.call(ctxt, 'get_metrics'))
 
     def set_limit(
         self, ctxt: Any, gate: str, limit: int

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from typing import TypeVar
 
 from cliff import columns
+from cliff import command
 from cliff import lister
 
 from nova_throttle.admission import limiter
@@ -41,8 +42,8 @@ def _host(name: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-class HostCommand(lister.Lister, abc.ABC):
-    """A command about one host."""
+class Asking(command.Command, abc.ABC):
+    """A command that asks one host."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return a parser that wants a host and says errors in one line."""
@@ -71,12 +72,6 @@ class HostCommand(lister.Lister, abc.ABC):
             self.app.stderr.write(f'{self.app.NAME}: {_one_line(error)}\n')
             return 1
 
-    @abc.abstractmethod
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterable[tuple[Any, ...]]]:
-        """Return the names of the columns, and the rows."""
-
     def ask(
         self,
         parsed_args: argparse.Namespace,
@@ -90,6 +85,16 @@ class HostCommand(lister.Lister, abc.ABC):
         """
         bus.connect(self.app.options.config_file)
         return bus.ask(parsed_args.host, self.app.options.timeout, question)
+
+
+class HostCommand(Asking, lister.Lister, abc.ABC):
+    """A command that shows what one host answers as a table."""
+
+    @abc.abstractmethod
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], Iterable[tuple[Any, ...]]]:
+        """Return the names of the columns, and the rows."""
 
 
 class Limit(Column):

@@ -7,7 +7,6 @@ command failed, 2 if it was misused.
 """
 
 import argparse
-from importlib import metadata
 import logging
 from typing import Any
 from typing import NoReturn
@@ -17,12 +16,15 @@ from cliff import command
 from cliff import commandmanager
 
 from nova_throttle.cmd import gate
+from nova_throttle.cmd import metrics
 from nova_throttle.cmd import migration
 from nova_throttle.cmd import queue
+from nova_throttle import version as version_lib
 
 COMMANDS: dict[str, type[command.Command]] = {
     'gate list': gate.GateList,
     'limit set': gate.LimitSet,
+    'metrics': metrics.Metrics,
     'migration list': migration.MigrationList,
     'queue list': queue.QueueList,
 }
@@ -57,7 +59,7 @@ class Shell(app.App):
     def __init__(self, **streams: Any) -> None:
         super().__init__(
             description=DESCRIPTION,
-            version=_version(),
+            version=version_lib.installed(),
             command_manager=commandmanager.CommandManager('nova_throttle.cmd'),
             # Otherwise --help after a command is not about that command.
             deferred_help=True,
@@ -141,10 +143,3 @@ def _seconds(text: str) -> float:
             f'must be a number above 0 and up to 86400, not {text}'
         )
     return value
-
-
-def _version() -> str:
-    try:
-        return metadata.version('nova-throttle')
-    except metadata.PackageNotFoundError:
-        return 'unknown'

@@ -21,6 +21,7 @@ from nova_throttle.compute.destination import late_post
 from nova_throttle.compute.destination import undo
 from nova_throttle.compute import housekeeping
 from nova_throttle.compute import limits
+from nova_throttle.compute import monitoring
 from nova_throttle.compute import sight
 from nova_throttle.compute.source import abort
 from nova_throttle.compute.source import allocations
@@ -50,16 +51,17 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self._housekeeping = housekeeping.Housekeeping(
             self._parts, self._recovery, self._arrivals, self._undo
         )
+        self._monitoring = monitoring.Monitoring(self._parts)
         self.additional_endpoints.append(
             endpoint.ThrottleEndpoint(
                 self,
                 self._parts.negotiation,
                 functools.partial(sight.of_server, self),
                 functools.partial(entries.views, self._parts.journal),
+                self._monitoring.text,
             )
         )
-        # Here, in the main thread, it ends the process in either mode.
-        startup.open_journal(self._parts.journal)
+        startup.begin(self._parts.journal, self._monitoring)
 
     @property
     def throttle(self) -> controller.Controller:
@@ -70,7 +72,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
 
     def init_host(self, *args: Any, **kwargs: Any) -> None:
         """Get ready; a manager that was stopped may start again."""
-        startup.open_journal(self._parts.journal)
+        startup.begin(self._parts.journal, self._monitoring)
         self._recovery.begin()
         super().init_host(*args, **kwargs)
 
@@ -111,6 +113,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self._parts.stop()
         self._housekeeping.stop()
         self._parts.deferral.stop()
+        self._monitoring.stop()
         super().cleanup_host()
         self._parts.background.stop()
 

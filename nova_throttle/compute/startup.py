@@ -13,20 +13,28 @@ from nova import exception as nova_exception
 from oslo_log import log as logging
 
 from nova_throttle.compute import border
+from nova_throttle.compute import monitoring as monitoring_lib
 from nova_throttle import exception
 from nova_throttle import journal as journal_lib
 
 LOG = logging.getLogger(__name__)
 
 
-def open_journal(journal: journal_lib.Journal) -> None:
-    """Open the journal of this host, or end the process.
+def begin(
+    journal: journal_lib.Journal, monitoring: monitoring_lib.Monitoring
+) -> None:
+    """Have what this host needs to itself, or end the process.
 
-    :raises SystemExit: if another nova-compute has it.
+    Here, in the main thread, that is possible in either mode.
+
+    :param journal: its queue on disk.
+    :param monitoring: its metrics, which listen at an address.
+    :raises SystemExit: if somebody else has it.
     """
     try:
         journal.open()
-    except exception.JournalLocked as error:
+        monitoring.start()
+    except exception.ActivationError as error:
         LOG.critical('nova-throttle: %s; nova-compute stops', error)
         sys.exit(1)
 

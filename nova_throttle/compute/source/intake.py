@@ -92,6 +92,7 @@ class Intake:
         except Exception as error:
             if not self._deferral.defer(migration, error):
                 raise
+        migration.announce()
         self._throttle.submit(
             migration.request, self._deferral.reason(migration)
         )

@@ -145,6 +145,10 @@ class LiveMigration:
         """Whether its destination may hold something that preparing made."""
         return self.source_bdms is not None
 
+    def announce(self) -> None:
+        """Tell of it, before it first changes its state."""
+        self._publish_from(self._state if self.carried_over else None)
+
     def enter(self, state: State) -> None:
         """Go on to another state, unless it is to be aborted.
 
@@ -239,8 +243,10 @@ class LiveMigration:
     # And here it is not.
 
     def _tell(self, before: State) -> None:
-        if before is self._state:
-            return
+        if before is not self._state:
+            self._publish_from(before)
+
+    def _publish_from(self, before: State | None) -> None:
         self._publish(
             events.Transition(
                 migration_uuid=self.uuid,
@@ -249,5 +255,6 @@ class LiveMigration:
                 before=before,
                 after=self._state,
                 at=timeutils.utcnow(with_timezone=True),
+                status=self.record.status,
             )
         )

@@ -85,6 +85,7 @@ class Resumption:
         migration.problem = entry.reason
         entries.restore(entry, migration)
         event.resume(self._manager.host, migration)
+        migration.announce()
         return migration
 
     def _restore(

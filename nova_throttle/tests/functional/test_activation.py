@@ -144,6 +144,19 @@ class ActivationTestCase(testtools.TestCase):
         child = self.start(ENABLED + 'allow_untested_nova = 7\n')
         self.assert_stops(child, '[nova_throttle] allow_untested_nova', '7')
 
+    def test_metrics_bind(self):
+        child = self.start(ENABLED + 'metrics_bind = nowhere\n')
+        self.assert_stops(child, '[nova_throttle] metrics_bind', '[::]:9979')
+        self.start_anew()
+        child = self.start(ENABLED + 'metrics_bind = 192.0.2.1:9979\n')
+        self.assert_stops(
+            *(child, '[nova_throttle] metrics_bind', '192.0.2.1:9979')
+        )
+        self.start_anew()
+        # It ends although it serves.
+        child = self.start(ENABLED + 'metrics_bind = [::1]:0\n')
+        self.assert_starts(child, 'Metrics are served at ::1')
+
     def test_options_without_a_value(self):
         """oslo.config takes an empty number for none."""
         ours = (

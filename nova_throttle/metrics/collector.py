@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What Prometheus is told of one host, by its conventions.
+
+Everything is read when it is asked for. No series is about one migration
+unless that is on the wire, so that their number has a bound.
+"""
+
+import collections
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+import math
+
+import prometheus_client
+from prometheus_client import metrics_core
+from prometheus_client import registry as registry_lib
+
+from nova_throttle.admission import limiter
+from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle import lifecycle
+from nova_throttle.metrics import course as course_lib
+
+State = lifecycle.State
+
+Series = Iterable[tuple[tuple[str, ...], float]]
+
+# What may be in the queue.
+_WAITING = (State.QUEUED, State.PREPARED)
+
+# By the sign of a priority: the smaller starts earlier.
+_CLASSES = {-1: 'high', 0: 'normal', 1: 'low'}
+
+
+class Collector(registry_lib.Collector):
+    """Collects what is true of one host at this instant.
+
+    :param host: the host, as Nova names it: a label of all series, so that
+        those of several hosts may be in one file.
+    :param versions: what runs there, by the name of a label.
+    :param snapshot: returns what is true of its admission.
+    :param durable: returns whether all of its queue is on disk.
+    :param course: has heard what happened to its migrations.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        versions: Mapping[str, str],
+        snapshot: Callable[[], snapshot_lib.Snapshot],
+        durable: Callable[[], bool],
+        course: course_lib.Course,
+    ) -> None:
+        self._host = host
+        self._versions = versions
+        self._snapshot = snapshot
+        self._durable = durable
+        self._course = course
+        self.registry = prometheus_client.CollectorRegistry()
+        self.registry.register(self)
+
+    def text(self) -> str:
+        """Return all of it in Prometheus' text format."""
+        return prometheus_client.generate_latest(self.registry).decode()
+
+    def describe(self) -> Iterable[metrics_core.Metric]:
+        """Say nothing: the registry need not ask for values to know names."""
+        return ()
+
+    def collect(self) -> Iterator[metrics_core.Metric]:
+        """Yield each metric with all its series."""
+        for metric in self._metrics():
+            metric.samples = [
+                sample._replace(labels={'host': self._host, **sample.labels})
+                for sample in metric.samples
+                # When a series was made is of no use to anybody here.
+                if not sample.name.endswith('_created')
+            ]
+            yield metric
+
+    def _metrics(self) -> Iterator[metrics_core.Metric]:
+        snapshot = self._snapshot()
+        states = self._course.states()
+        counts = collections.Counter(states.values())
+        yield _gauge(
+            'info',
+            'What runs on the host; always 1',
+            tuple(self._versions),
+            [(tuple(self._versions.values()), 1)],
+        )
+        yield from _gates(snapshot)
+        yield from _queue(snapshot, states)
+        yield _gauge(
+            'migrations',
+            'Live migrations from this host that are not over',
+            ('state',),
+            [
+                ((state.value,), counts[state])
+                for state in State
+                if state is not State.OVER
+            ],
+        )
+        yield _gauge(
+            'journal_durable',
+            'Whether all of the queue is on disk: 1, or 0 if it is in memory '
+            'only',
+            (),
+            [((), float(self._durable()))],
+        )
+        yield from self._course.finished.collect()
+        yield from self._course.durations.collect()
+
+
+def _gauge(
+    name: str, text: str, labels: tuple[str, ...], series: Series
+) -> metrics_core.Metric:
+    metric = metrics_core.GaugeMetricFamily(
+        f'nova_throttle_{name}', text, labels=labels
+    )
+    for values, value in series:
+        metric.add_metric(values, value)
+    return metric
+
+
+def _gates(
+    snapshot: snapshot_lib.Snapshot,
+) -> Iterator[metrics_core.Metric]:
+    gates = snapshot.gates.values()
+    waiting = _waiting_here(snapshot)
+    for name, text, values in (
+        (
+            'limit',
+            'Slots of a gate; +Inf if it is unlimited',
+            [_slots(gate.limit) for gate in gates],
+        ),
+        (
+            'owners',
+            'Live migrations that have a slot of a gate',
+            [len(gate.owners) for gate in gates],
+        ),
+        (
+            'offered',
+            'Slots of a gate that are offered to another host',
+            [len(gate.offered) for gate in gates],
+        ),
+        (
+            'waiting',
+            'Live migrations that wait for a slot of a gate, of all hosts',
+            [len(gate.waiting) + waiting[gate.name] for gate in gates],
+        ),
+    ):
+        series = [
+            ((gate.name,), value)
+            for gate, value in zip(gates, values, strict=True)
+        ]
+        yield _gauge(f'gate_{name}', text, ('gate',), series)
+
+
+def _slots(limit: int) -> float:
+    """Return a number that owners can be compared with."""
+    return math.inf if limit == limiter.UNLIMITED else limit
+
+
+def _waiting_here(snapshot: snapshot_lib.Snapshot) -> Mapping[str, int]:
+    """Count the requests of this host that wait for its own gates."""
+    return collections.Counter(
+        wait.gate
+        for entry in snapshot.queue
+        for wait in entry.waits_for
+        if wait.gate and not wait.host
+    )
+
+
+def _queue(
+    snapshot: snapshot_lib.Snapshot, states: Mapping[str, State]
+) -> Iterator[metrics_core.Metric]:
+    """Yield what is true of what waits.
+
+    :param states: the state of each migration of the host.
+    """
+    length = {
+        (state.value, priority): 0
+        for state in _WAITING
+        for priority in _CLASSES.values()
+    }
+    oldest = dict.fromkeys(_WAITING, 0.0)
+    for entry in snapshot.queue:
+        prepared = states.get(entry.migration_uuid) is State.PREPARED
+        state = State.PREPARED if prepared else State.QUEUED
+        length[state.value, _class_of(entry.priority)] += 1
+        oldest[state] = max(oldest[state], entry.seconds_waited)
+    yield _gauge(
+        'queue_length',
+        'Live migrations that wait, for their turn (queued) or for the link '
+        '(prepared)',
+        ('state', 'class'),
+        length.items(),
+    )
+    yield _gauge(
+        'queue_oldest_wait_seconds',
+        'How long the one has waited that has waited longest',
+        ('state',),
+        [((state.value,), seconds) for state, seconds in oldest.items()],
+    )
+    reasons = collections.Counter(
+        wait.reason for entry in snapshot.queue for wait in entry.waits_for
+    )
+    yield _gauge(
+        'queue_waits',
+        'Live migrations that wait, by each reason that keeps them; gate by '
+        'gate',
+        ('reason',),
+        [
+            ((reason.value,), reasons[reason])
+            for reason in snapshot_lib.WaitReason
+        ],
+    )
+
+
+def _class_of(priority: int) -> str:
+    """Name a class of priorities: there may be any number of these."""
+    return _CLASSES[(priority > 0) - (priority < 0)]

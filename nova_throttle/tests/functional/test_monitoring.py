@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What can be seen of a host from outside: its metrics, on real services."""
+
+import urllib.request
+
+import fixtures
+from prometheus_client import parser
+
+from nova_throttle import exception
+from nova_throttle.tests.functional import base
+from nova_throttle.tests import shell as shell_lib
+
+
+def parse(text):
+    """Return the values of a text of metrics, by name and other labels."""
+    return {
+        (
+            sample.name.removeprefix('nova_throttle_'),
+            sample.labels.pop('host'),
+            *(value for _, value in sorted(sample.labels.items())),
+        ): sample.value
+        for family in parser.text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+class MetricsTestCase(base.ThrottleTestCase):
+    # Each host takes a port of its own.
+    options = {'metrics_bind': '127.0.0.1:0'}
+
+    def url(self, host):
+        address = self.computes[host].manager._monitoring.address
+        return 'http://{}:{}/metrics'.format(*address)
+
+    def scrape(self, host='src'):
+        with urllib.request.urlopen(
+            self.url(host), timeout=base.PATIENCE
+        ) as answer:
+            return parse(answer.read().decode())
+
+    def test_a_migration_from_the_queue_to_its_end(self):
+        a, b = self.boot(2)
+        self.guests.hold(a, b)
+        self.migrate(a)
+        self.guests.wait_running(a)
+        self.migrate(b)
+        found = self.scrape()
+        self.assertEqual(1, found['gate_limit', 'src', 'source'])
+        self.assertEqual(1, found['gate_owners', 'src', 'source'])
+        self.assertEqual(1, found['gate_waiting', 'src', 'source'])
+        self.assertEqual(
+            float('inf'), found['gate_limit', 'src', 'transfer-out']
+        )
+        self.assertEqual(1, found['queue_length', 'src', 'normal', 'queued'])
+        self.assertEqual(1, found['queue_waits', 'src', 'gate full'])
+        self.assertEqual(1, found['migrations', 'src', 'transferring'])
+        self.assertEqual(1, found['migrations', 'src', 'queued'])
+        self.assertEqual(1, found['journal_durable', 'src'])
+        incoming = self.scrape('dest')
+        self.assertEqual(1, incoming['gate_owners', 'dest', 'destination'])
+        self.guests.release(a, b)
+        self.wait_status(b, 'completed')
+        total = 'finished_migrations_total', 'src', 'completed'
+        self.wait_for(lambda: self.scrape()[total] == 2)
+        found = self.scrape()
+        for state in ('queued', 'preparing', 'transferring', 'arrived'):
+            name = 'state_duration_seconds_count', 'src', state
+            self.assertEqual(2, found[name], state)
+            self.assertEqual(0, found['migrations', 'src', state])
+
+    def test_results(self):
+        a, b = self.boot(2)
+        self.guests.hold(a, b)
+        self.migrate(a)
+        self.guests.wait_running(a)
+        self.migrate(b)
+        self.abort(b)
+        self.wait_status(b, 'cancelled')
+        self.guests.fail(a)
+        self.wait_status(a, 'failed', 'error')
+        for server in (a, b):
+            total = 'finished_migrations_total', 'src', self.status(server)
+            self.wait_for(lambda t=total: self.scrape()[t] == 1)
+
+    def test_a_stopped_host_serves_no_more_and_starts_again(self):
+        self.scrape()
+        url = self.url('src')
+        self.computes['src'].stop()
+        self.assertRaises(OSError, urllib.request.urlopen, url)
+        self.computes['src'].start()
+        self.scrape()
+
+
+class MetricsOverTheBusTestCase(base.ThrottleTestCase):
+    """Nothing listens."""
+
+    def setUp(self):
+        super().setUp()
+        # Of this process, and connected already.
+        self.useFixture(fixtures.MockPatch('nova_throttle.cmd.bus.connect'))
+
+    def test_the_same_without_a_server(self):
+        self.assertIsNone(self.src.manager._monitoring.address)
+        status, text, err = shell_lib.run('metrics', 'src')
+        self.assertEqual((0, ''), (status, err))
+        self.assertEqual(1, parse(text)['gate_limit', 'src', 'source'])
+        self.assertTrue(text.endswith('\n'))
+
+    def test_without_the_library(self):
+        # As if it had not been there at the start.
+        self.src.manager._monitoring._collector = None
+        status, text, err = shell_lib.run('metrics', 'src')
+        self.assertEqual((1, ''), (status, text))
+        (line,) = err.splitlines()
+        self.assertIn(str(exception.NoMetrics()), line)

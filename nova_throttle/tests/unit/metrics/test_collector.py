@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+
+from prometheus_client import parser
+import testtools
+
+from nova_throttle.admission import snapshot as core
+from nova_throttle import lifecycle
+from nova_throttle.metrics import collector as collector_lib
+from nova_throttle.metrics import course as course_lib
+from nova_throttle.tests.unit import test_events
+
+State = lifecycle.State
+
+FULL = core.Wait(core.WaitReason.GATE_FULL, 'source', 1, ('a',))
+FULL_THERE = core.Wait(
+    core.WaitReason.GATE_FULL, 'destination', 2, ('x', 'y'), 'dest', 3
+)
+
+
+def entry(uuid, priority=0, seconds=1.0, *waits):
+    return core.QueueEntry(uuid, 'i', 'dest', priority, 1, seconds, waits)
+
+
+class CollectorTestCase(testtools.TestCase):
+    gates = {
+        'source': core.GateState('source', 1, ('a',)),
+        'destination': core.GateState(
+            'destination', 0, ('x', 'y'), ('z',), ('v', 'w')
+        ),
+    }
+    queue = ()
+    durable = True
+
+    def setUp(self):
+        super().setUp()
+        self.course = course_lib.Course()
+        self.collector = collector_lib.Collector(
+            'cpu1',
+            {'version': '1.0', 'nova': '34.0.0'},
+            lambda: core.Snapshot(self.gates, self.queue),
+            lambda: self.durable,
+            self.course,
+        )
+
+    def enter(self, uuid, state):
+        self.course.note(
+            dataclasses.replace(
+                test_events.TRANSITION, migration_uuid=uuid, after=state
+            )
+        )
+
+    def read(self, name, *labels):
+        """Return the series of a metric, by the values of labels."""
+        return {
+            tuple(sample.labels[label] for label in labels): sample.value
+            for family in parser.text_string_to_metric_families(
+                self.collector.text()
+            )
+            for sample in family.samples
+            if sample.name == f'nova_throttle_{name}'
+        }
+
+    def test_gates(self):
+        self.assertEqual(
+            {('source',): 1, ('destination',): float('inf')},
+            self.read('gate_limit', 'gate'),
+        )
+        self.assertEqual(
+            {('source',): 1, ('destination',): 2},
+            self.read('gate_owners', 'gate'),
+        )
+        self.assertEqual(
+            {('source',): 0, ('destination',): 1},
+            self.read('gate_offered', 'gate'),
+        )
+
+    def test_what_waits_for_a_gate_waits_there_only(self):
+        """What waits at another host is counted by that host."""
+        self.queue = (entry('b', 0, 1.0, FULL, FULL_THERE), entry('c'))
+        self.assertEqual(
+            {('source',): 1, ('destination',): 2},
+            self.read('gate_waiting', 'gate'),
+        )
+        reasons = self.read('queue_waits', 'reason')
+        self.assertEqual(2, reasons['gate full',])
+        self.assertEqual(len(core.WaitReason), len(reasons))
+
+    def test_queue(self):
+        self.queue = (
+            entry('p', seconds=7.5),
+            entry('b', -5, 90.0),
+            entry('c', -1, 2.0),
+            entry('d', 3, 80.0),
+        )
+        self.enter('p', State.PREPARED)
+        found = self.read('queue_length', 'state', 'class')
+        self.assertEqual(
+            {
+                ('prepared', 'normal'): 1,
+                ('queued', 'high'): 2,
+                ('queued', 'low'): 1,
+            },
+            {labels: value for labels, value in found.items() if value},
+        )
+        self.assertEqual(
+            {('queued',): 90.0, ('prepared',): 7.5},
+            self.read('queue_oldest_wait_seconds', 'state'),
+        )
+
+    def test_states(self):
+        self.enter('a', State.TRANSFERRING)
+        self.enter('b', State.ARRIVED)
+        found = self.read('migrations', 'state')
+        self.assertEqual(1, found['transferring',])
+        self.assertEqual(1, found['arrived',])
+        self.assertEqual(0, found['rolling back',])
+
+    def test_the_journal(self):
+        self.assertEqual({(): 1}, self.read('journal_durable'))
+        self.durable = False
+        self.assertEqual({(): 0}, self.read('journal_durable'))
+
+    def test_what_runs(self):
+        self.assertEqual(
+            {('cpu1', '1.0', '34.0.0'): 1},
+            self.read('info', 'host', 'version', 'nova'),
+        )
+
+    def test_all_series_name_the_host_and_none_is_of_its_making(self):
+        for family in parser.text_string_to_metric_families(
+            self.collector.text()
+        ):
+            for sample in family.samples:
+                self.assertEqual('cpu1', sample.labels['host'], sample)
+                self.assertFalse(sample.name.endswith('_created'))
+
+    def test_the_number_of_series_does_not_grow_with_the_queue(self):
+        def count():
+            return len(self.collector.text().splitlines())
+
+        before = count()
+        self.queue = tuple(
+            entry(f'm{n}', n, n, FULL, FULL_THERE) for n in range(100)
+        )
+        for one in self.queue:
+            self.enter(one.migration_uuid, State.QUEUED)
+        self.assertEqual(before, count())
+
+    def test_all_results_are_there_before_the_first(self):
+        self.assertEqual(
+            {(result,): 0 for result in course_lib.RESULTS},
+            self.read('finished_migrations_total', 'result'),
+        )

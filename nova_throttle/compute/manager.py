@@ -12,6 +12,7 @@ from typing import Any
 from nova.compute import manager as nova_manager
 
 from nova_throttle.admission import controller
+from nova_throttle.compute import action_event
 from nova_throttle.compute import assembly
 from nova_throttle.compute import border
 from nova_throttle.compute import compat
@@ -153,8 +154,8 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     ) -> Any:
         """Prepare, and count what comes whoever sends it."""
         self._arrivals.begin(context, instance)
-        return super().pre_live_migration(
-            context, instance, disk, migrate_data
+        return action_event.handle(
+            super().pre_live_migration, context, instance, disk, migrate_data
         )
 
     def post_live_migration_at_destination(
@@ -168,8 +169,9 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             with late_post.made_ready(self, context, instance) as is_left:
                 if not is_left:
                     return None
-                return super().post_live_migration_at_destination(
-                    context, instance, block_migration
+                return action_event.handle(
+                    super().post_live_migration_at_destination,
+                    *(context, instance, block_migration),
                 )
         finally:
             self._arrivals.end(instance.uuid)

@@ -7,9 +7,9 @@ control plane is away, is tried again as long as the server is not on its way
 to this host anew.
 """
 
-from collections.abc import Callable
 import dataclasses
 import threading
+import types
 from typing import Any
 
 from nova.compute import manager as nova_manager
@@ -17,6 +17,7 @@ from nova import context as nova_context
 from nova import safe_utils
 from oslo_log import log as logging
 
+from nova_throttle.compute import action_event
 from nova_throttle.compute import border
 from nova_throttle.compute import present
 from nova_throttle.compute.source import belongings
@@ -53,7 +54,7 @@ class Undo:
 
     def run(
         self,
-        novas: Callable[..., Any],
+        novas: types.MethodType,
         context: border.Context,
         instance: border.Instance,
         destroy_disks: Any,
@@ -74,7 +75,9 @@ class Undo:
             )
             return None
         try:
-            result = novas(context, instance, destroy_disks, migrate_data)
+            result = action_event.handle(
+                novas, context, instance, destroy_disks, migrate_data
+            )
             self._drop_bindings(instance)
         except Exception:
             with self._lock:

@@ -7,14 +7,17 @@ the migration ends, with what became of it. It is best effort: a lost event
 loses no slot.
 """
 
+import contextlib
 import sys
 from typing import Any
 
 from nova.compute import instance_actions
 from nova.compute import utils as compute_utils
+from nova import exception as nova_exception
 from nova import objects
 from oslo_log import log as logging
 
+from nova_throttle.compute import action_event
 from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute.source import migration as migration_lib
@@ -35,20 +38,24 @@ def start(host: str, migration: migration_lib.LiveMigration) -> None:
 
 def resume(host: str, migration: migration_lib.LiveMigration) -> None:
     """Take up the event that a migration opened before a restart."""
-    migration.event = _reporter(host, migration)
+    migration.event = _reporter(host, migration, NAME)
 
 
 def enter(host: str, migration: migration_lib.LiveMigration, name: str) -> Any:
     """Open an event of a migration.
 
-    :returns: what leave() needs; None if it could not be opened.
+    :returns: what leave() needs.
     """
     reporter = _reporter(host, migration, name)
+    if migration.carried_over and action_event.is_there(
+        migration.context, migration.instance.uuid, name
+    ):
+        return reporter
     try:
         reporter.__enter__()
     except Exception:
+        # It may be open all the same, if only the answer was lost.
         _log(migration, 'event')
-        return None
     return reporter
 
 
@@ -61,7 +68,7 @@ def leave(migration: migration_lib.LiveMigration, reporter: Any) -> None:
 
 
 def _reporter(
-    host: str, migration: migration_lib.LiveMigration, name: str = NAME
+    host: str, migration: migration_lib.LiveMigration, name: str
 ) -> Any:
     return compute_utils.EventReporter(
         migration.context, name, host, migration.instance.uuid
@@ -88,8 +95,8 @@ def finish(migration: migration_lib.LiveMigration) -> None:
     aborted = isinstance(error, exception.MigrationAborted)
     if error and not aborted and migration.record.status != 'cancelled':
         _add_fault(migration, error)
-    if migration.carried_over:
-        # Whoever opened others was ended with the service.
+    if migration.carried_over or error:
+        # Whoever opened others was ended with its service, or is not there.
         end_open(migration.context, migration.record, error)
 
 
@@ -152,14 +159,16 @@ def _end_open(
 
 
 def _close(reporter: Any, error: BaseException | None) -> None:
-    if error is None:
-        reporter.__exit__(None, None, None)
-        return
-    # Raised, because Nova tells a failure by its traceback.
-    try:
-        raise error
-    except BaseException:
-        reporter.__exit__(*sys.exc_info())
+    # One that could not be opened may be missing.
+    with contextlib.suppress(nova_exception.InstanceActionEventNotFound):
+        if error is None:
+            reporter.__exit__(None, None, None)
+            return
+        # Raised, because Nova tells a failure by its traceback.
+        try:
+            raise error
+        except BaseException:
+            reporter.__exit__(*sys.exc_info())
 
 
 def _add_fault(

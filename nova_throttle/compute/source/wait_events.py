@@ -121,8 +121,6 @@ class _Events:
             event.leave(self._migration, self._open.pop(gate))
         for gate in sorted(gates - self._shown):
             self._shown.add(gate)
-            reporter = event.enter(
+            self._open[gate] = event.enter(
                 self._host, self._migration, EVENT_PREFIX + gate
             )
-            if reporter is not None:
-                self._open[gate] = reporter

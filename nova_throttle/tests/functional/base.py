@@ -432,6 +432,7 @@ class ThrottleTestCase(
         self.wait_for(lambda: self._journaled(server) is None)
         if event:
             self.wait_for(lambda: self._event(server) is not None)
+            self.assert_events_end(server)
 
     def assert_bound(self, server, host):
         """Check that the ports of a server are bound to one host only."""
@@ -458,6 +459,15 @@ class ThrottleTestCase(
                     f'{action["request_id"]}'
                 ).body['instanceAction']
                 yield details['events']
+
+    def assert_events_end(self, server):
+        """Check that nothing of the newest live migration stays open."""
+
+        def names():
+            events = next(self.action_events(server))
+            return [e['event'] for e in events if not e['finish_time']]
+
+        self.wait_for(lambda: not names(), lambda: f'open: {names()}')
 
     def _event(self, server):
         """Return the result of the newest live-migration event."""

@@ -88,6 +88,7 @@ class RestartTestCase(base.ThrottleTestCase):
         self.assert_bound(server, 'dest')
         self.wait_for(lambda: self._journaled(server) is None)
         self.wait_for(lambda: self._event(server) == 'Success')
+        self.assert_events_end(server)
 
     def assert_fault(self, server, text):
         """Check what the newest fault of a server says."""

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""One event of an instance action for each step, however often it is taken.
+
+Of several events with the same name Nova finishes only the first: whatever
+opened another, at a second attempt, would leave it without an end.
+"""
+
+import types
+from typing import Any
+
+from nova.compute import utils as compute_utils
+from nova import objects
+from nova import safe_utils
+from oslo_log import log as logging
+
+from nova_throttle.compute import border
+
+LOG = logging.getLogger(__name__)
+
+
+class Reopened(compute_utils.EventReporter):
+    """Ends an event that an earlier attempt has opened."""
+
+    def __enter__(self) -> 'Reopened':
+        return self
+
+
+def handle(
+    novas: types.MethodType,
+    context: border.Context,
+    instance: border.Instance,
+    *args: Any,
+) -> Any:
+    """Have a handler of Nova's deal with a message that may come twice.
+
+    :param novas: the handler, a method of the manager, which opens an event.
+    """
+    manager: Any = novas.__self__
+    name = f'compute_{novas.__name__}'
+    if not is_there(context, instance.uuid, name):
+        return novas(context, instance, *args)
+    # Without the decorators that open an event and add a fault.
+    again = safe_utils.get_wrapped_function(novas)
+    with Reopened(context, name, manager.host, instance.uuid):
+        return again(manager, context, instance, *args)
+
+
+def is_there(context: border.Context, instance_uuid: str, name: str) -> bool:
+    """Tell whether an action has an event already.
+
+    :param context: of the request that the action was made for.
+    :param name: the name of the event.
+    """
+    try:
+        action = _action_of(context, instance_uuid)
+        return action is not None and any(
+            found.event == name
+            for found in objects.InstanceActionEventList.get_by_action(
+                context, action.id
+            )
+        )
+    except Exception:
+        LOG.warning(
+            'Cannot tell whether %s is taken for the first time',
+            name,
+            instance_uuid=instance_uuid,
+            exc_info=True,
+        )
+        return False
+
+
+def _action_of(context: border.Context, instance_uuid: str) -> Any:
+    """Return the action that Nova takes for a request; None if it has none."""
+    found = objects.InstanceAction.get_by_request_id(
+        context, instance_uuid, context.request_id
+    )
+    if found is not None or context.project_id:
+        return found
+    actions = objects.InstanceActionList.get_by_instance_uuid(
+        context, instance_uuid
+    )
+    return actions[0] if actions else None

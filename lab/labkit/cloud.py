@@ -257,12 +257,15 @@ class Cloud:
         ]
 
     def migration_event(self, server: str) -> dict[str, Any]:
-        """Return the event of the source in the last live migration."""
-        actions = reversed(self.actions(server))
-        last = next(a for a in actions if a.name == 'live-migration')
-        events = self.events(server, last)
-        wanted = 'compute_live_migration'
-        return next((e for e in events if e['event'] == wanted), {})
+        """Return the event of the source in the last live migration.
+
+        A request that did not come to the conductor made none.
+        """
+        for action in reversed(self.actions(server)):
+            events = {e['event']: e for e in self.events(server, action)}
+            if 'conductor_live_migrate_instance' in events:
+                return events.get('compute_live_migration', {})
+        return {}
 
     def actions(self, server: str) -> list[Action]:
         """Return what was asked of a server, the oldest first."""

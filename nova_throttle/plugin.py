@@ -21,6 +21,9 @@ from nova_throttle import misplaced
 
 LOG = logging.getLogger(__name__)
 
+# For 0, in the log.
+UNLIMITED = 'unlimited'
+
 
 class NovaThrottle(os_vif.plugin.PluginBase):
     """A VIF plugin that plugs no VIF.
@@ -70,16 +73,18 @@ def activate(conf: cfg.ConfigOpts) -> bool:
 
     compat.check_nova(conf.nova_throttle.allow_untested_nova)
     overrides.install()
+    ours = conf.nova_throttle
     LOG.info(
         'nova-throttle is active: Nova %(nova)s, %(mode)s, at most '
         '%(limit)s outgoing and %(incoming)s incoming live migrations at a '
-        'time',
+        'time, of which %(out)s and %(into)s have the network link',
         {
             'nova': compat.nova_version(),
             'mode': compat.mode(),
-            'limit': limit or 'unlimited',
-            'incoming': conf.nova_throttle.max_incoming_live_migrations
-            or 'unlimited',
+            'limit': limit or UNLIMITED,
+            'incoming': ours.max_incoming_live_migrations or UNLIMITED,
+            'out': ours.max_outgoing_transfers or UNLIMITED,
+            'into': ours.max_incoming_transfers or UNLIMITED,
         },
     )
     return True

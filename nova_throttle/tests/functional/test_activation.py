@@ -101,6 +101,7 @@ class ActivationTestCase(testtools.TestCase):
         (line,) = self.lines(ACTIVE)
         self.assertIn('INFO', line)
         self.assertIn('at most 1 outgoing and 2 incoming', line)
+        self.assertIn('unlimited and unlimited have the network link', line)
         native = self.backend == 'threading'
         self.assertIn('native threads' if native else 'eventlet', line)
         self.assertIn('driver: nova.virt.fake.FakeDriver', self.log)

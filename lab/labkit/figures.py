@@ -13,8 +13,8 @@
 """Figures of the documentation, made from raw data and nothing else.
 
 A table for each scenario, as CSV, and one of when and with what each was
-measured; and a picture of the drain, as SVG: when each server was queued,
-preparing and running.
+measured; and pictures of drains, as SVG: when each server was queued,
+preparing and running, or in which phase it was.
 """
 
 import csv
@@ -22,10 +22,21 @@ import pathlib
 from typing import Any
 from xml.sax import saxutils
 
+from labkit import phases
 from labkit import results
 
 # Blue and orange differ for every eye; queued is what is not yet anything.
 COLOURS = {'queued': '#d9d9d9', 'preparing': '#e69f00', 'running': '#0072b2'}
+PHASES = {
+    phases.WAITING: '#d9d9d9',
+    phases.PREPARING: '#e69f00',
+    phases.PREPARED: '#f0e442',
+    phases.DECK: '#56b4e9',
+    phases.WIRE: '#0072b2',
+    phases.FINISHING: '#999999',
+}
+# What a picture shows, by its scenario: the history, and its colours.
+PICTURES = {'drain': ('history', COLOURS), 'link': ('phases', PHASES)}
 WIDTH, LEFT, RIGHT, LANE, HEAD, FOOT = 720, 60, 20, 18, 34, 40
 Bar = tuple[int, str, float, float]
 
@@ -43,10 +54,11 @@ def write(place: pathlib.Path, target: pathlib.Path) -> list[pathlib.Path]:
         for name in scenarios(place)
     ]
     written.append(_write_runs(place, target / 'runs.csv'))
-    for label, picture in _pictures(place):
-        path = target / f'drain-{_slug(label)}.svg'
-        path.write_text(picture)
-        written.append(path)
+    for scenario in PICTURES:
+        for label, picture in _pictures(place, scenario):
+            path = target / f'{scenario}-{_slug(label)}.svg'
+            path.write_text(picture)
+            written.append(path)
     return written
 
 
@@ -106,38 +118,56 @@ def _span(dates: list[str]) -> str:
     return first if first == last else f'{first} to {last[11:]}'
 
 
-def _pictures(place: pathlib.Path) -> list[tuple[str, str]]:
+def _pictures(place: pathlib.Path, scenario: str) -> list[tuple[str, str]]:
+    key, colours = PICTURES[scenario]
     both = {
-        mode: results.load(place, 'drain', mode).get('cases', {})
+        mode: results.load(place, scenario, mode).get('cases', {})
         for mode in results.MODES
     }
     labels = dict.fromkeys(label for cases in both.values() for label in cases)
     return [
         (
             label,
-            gantt(label, {m: c[label] for m, c in both.items() if label in c}),
+            gantt(
+                label,
+                {
+                    mode: cases[label]['raw'][key]
+                    for mode, cases in both.items()
+                    if label in cases
+                },
+                colours,
+            ),
         )
         for label in labels
     ]
 
 
-def gantt(label: str, cases: dict[str, dict[str, Any]]) -> str:
-    """Return a picture of one case, a panel for each mode."""
-    histories = {m: case['raw']['history'] for m, case in cases.items()}
-    end = max(line['at'] for h in histories.values() for line in h)
+def gantt(
+    label: str,
+    histories: dict[str, list[dict[str, Any]]],
+    colours: dict[str, str] = COLOURS,
+) -> str:
+    """Return a picture of one case, a panel for each mode.
+
+    :param histories: by mode, each change of a status.
+    :param colours: of each status that is shown.
+    """
+    end = max((x['at'] for h in histories.values() for x in h), default=0)
     parts: list[str] = []
-    top = HEAD
+    # Many colours have a line of their own.
+    first = top = HEAD if len(colours) < 4 else HEAD + LANE
     for mode, history in histories.items():
-        bars = _bars(history)
+        bars = _bars(history, colours)
         count = 1 + max((lane for lane, *_ in bars), default=0)
-        parts += _panel(results.MODES[mode], bars, count, top, end)
+        parts += _panel(results.MODES[mode], bars, colours, top, end)
         top += HEAD + count * LANE
-    parts += _axis(top - HEAD + 8, end)
-    parts += _legend(label)
+    parts += _axis(first, top - HEAD + 8, end)
+    parts.append(_text(LEFT, 18, label, 'start', 'bold'))
+    parts += _legend(colours, first - 16)
     return _svg(parts, top + FOOT - HEAD + 8)
 
 
-def _bars(history: list[dict[str, Any]]) -> list[Bar]:
+def _bars(history: list[dict[str, Any]], colours: dict[str, str]) -> list[Bar]:
     """Return lane, status, begin and end of what a picture shows."""
     lanes: dict[int, int] = {}
     open_: dict[int, tuple[str, float]] = {}
@@ -147,7 +177,7 @@ def _bars(history: list[dict[str, Any]]) -> list[Bar]:
         if lane in open_:
             status, begin = open_.pop(lane)
             bars.append((lane, status, begin, line['at']))
-        if line['status'] in COLOURS:
+        if line['status'] in colours:
             open_[lane] = (line['status'], line['at'])
     last = history[-1]['at'] if history else 0
     bars += [(lane, s, begin, last) for lane, (s, begin) in open_.items()]
@@ -155,10 +185,14 @@ def _bars(history: list[dict[str, Any]]) -> list[Bar]:
 
 
 def _panel(
-    title: str, bars: list[Bar], count: int, top: int, end: float
+    title: str,
+    bars: list[Bar],
+    colours: dict[str, str],
+    top: int,
+    end: float,
 ) -> list[str]:
     parts = [_text(LEFT, top + 12, title, 'start', 'bold')]
-    for lane in range(count):
+    for lane in sorted({lane for lane, *_ in bars}):
         y = top + 20 + lane * LANE + 12
         parts.append(_text(LEFT - 8, y, f'{lane + 1}', 'end'))
     for lane, status, begin, finish in bars:
@@ -166,7 +200,7 @@ def _panel(
         width = max(_x(finish, end) - x, 1)
         parts.append(
             f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" '
-            f'height="{LANE - 4}" fill="{COLOURS[status]}"/>'
+            f'height="{LANE - 4}" fill="{colours[status]}"/>'
         )
     return parts
 
@@ -175,28 +209,30 @@ def _x(at: float, end: float) -> float:
     return LEFT + (WIDTH - LEFT - RIGHT) * at / max(end, 1)
 
 
-def _axis(y: int, end: float) -> list[str]:
+def _axis(top: int, y: int, end: float) -> list[str]:
     step = next(s for s in (5, 10, 20, 50, 100, 1000) if end / s <= 10)
     parts = []
     for at in range(0, int(end) + 1, step):
         x = _x(at, end)
         parts.append(
-            f'<line x1="{x:.1f}" y1="{HEAD}" x2="{x:.1f}" y2="{y}" '
+            f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{y}" '
             'stroke="#00000022"/>'
         )
         parts.append(_text(x, y + 14, f'{at} s', 'middle'))
     return parts
 
 
-def _legend(label: str) -> list[str]:
-    parts = [_text(LEFT, 18, label, 'start', 'bold')]
-    x = WIDTH - RIGHT - 230
-    for status, colour in COLOURS.items():
+def _legend(colours: dict[str, str], y: int) -> list[str]:
+    """Return the names of the colours, from the right."""
+    parts = []
+    x = WIDTH - RIGHT
+    for status, colour in reversed(colours.items()):
+        x -= 34 + 6 * len(status)
         parts.append(
-            f'<rect x="{x}" y="8" width="12" height="12" fill="{colour}"/>'
+            f'<rect x="{x}" y="{y - 10}" width="12" height="12" '
+            f'fill="{colour}"/>'
         )
-        parts.append(_text(x + 16, 18, status, 'start'))
-        x += 80
+        parts.append(_text(x + 16, y, status, 'start'))
     return parts
 
 

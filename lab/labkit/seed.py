@@ -33,6 +33,7 @@ TYPES = {
 # Image name -> working set in MiB and KiB/s written.
 GUESTS = {
     'idle': (0, 0),
+    'dirty1': (32, 1024),
     'dirty2': (32, 2048),
     'dirty3': (32, 3072),
     'dirty4': (32, 4096),

@@ -148,12 +148,12 @@ class GanttTestCase(unittest.TestCase):
                 (0, 'queued', 0.0, 4.0),
                 (0, 'running', 4.0, 4.0),
             ],
-            figures._bars(HISTORY),
+            figures._bars(HISTORY, figures.COLOURS),
         )
 
     def test_picture(self):
-        case = {'raw': {'history': HISTORY}}
-        picture = figures.gantt('a & b', {'ours': case, 'plain': case})
+        both = {'ours': HISTORY, 'plain': HISTORY}
+        picture = figures.gantt('a & b', both)
         tree = ElementTree.fromstring(picture)
         texts = [node.text for node in tree.iter() if node.text]
         for text in ('a & b', *results.MODES.values(), *figures.COLOURS):

@@ -27,6 +27,7 @@ from labkit.scenarios import crash
 from labkit.scenarios import destination
 from labkit.scenarios import drain
 from labkit.scenarios import limit
+from labkit.scenarios import link
 from labkit.scenarios import power
 from labkit.scenarios import queue
 from labkit.scenarios import rolling
@@ -37,6 +38,7 @@ from labkit.stage import Stage
 ALL: dict[str, Callable[[Stage], Iterator[Case]]] = {
     'queue': queue.run,
     'drain': drain.run,
+    'link': link.run,
     'storm': storm.run,
     'crash': crash.run,
     'stop': stop.run,

@@ -90,15 +90,42 @@ class Admission:
         self.members.adopt(request, stages)
         return self._effects()
 
-    def advance(self, migration_uuid: str, ticket: Ticket) -> Effects:
-        """Have a request wait for its next stage."""
+    def advance(
+        self, migration_uuid: str, ticket: Ticket, early: bool
+    ) -> Effects:
+        """Have a request wait for its next stage, and for the deck."""
         member = self.members.get(migration_uuid)
-        if member is None or not member.owned or member.waiting:
+        if member is None or not member.owned or member.waits:
             raise exception.NotInProgress(migration_uuid=migration_uuid)
         index = max(member.owned) + 1
-        if index >= len(member.request.needs):
+        if index >= min(len(member.request.needs), self.stages.deck):
             raise exception.NoFurtherStage(migration_uuid=migration_uuid)
+        if early and not ticket.cancelled():
+            self._wait(member, index, ticket)
+            index = self.stages.deck
         return self._enter(member, index, ticket)
+
+    def step_aside(self, migration_uuid: str, ticket: Ticket) -> Effects:
+        """Have a request give its last stage to others, and wait again."""
+        member = self.members.get(migration_uuid)
+        last = self.stages.last
+        if member is None or last not in member.owned:
+            raise exception.NotInProgress(migration_uuid=migration_uuid)
+        self.members.give_back(member, last)
+        if not self.standstill:
+            # Those that waited ask for its slots elsewhere before it does.
+            self.stages[last].refresh()
+        self.members.go_behind_all(member, last, ticket, self._clock())
+        return self._enter(member, last, ticket)
+
+    def note_end(self, migration_uuid: str) -> Effects:
+        """Note that a request gives its last stage back soon."""
+        member = self.members.get(migration_uuid)
+        last = self.stages.last
+        if member is not None and last in member.owned:
+            needs = member.request.needs[last]
+            self.stages[last].note_end(member.request, needs)
+        return self.admit()
 
     def release(
         self,
@@ -109,11 +136,20 @@ class Admission:
     ) -> Effects:
         """Take the slots of one stage back."""
         member = self.members.get(migration_uuid)
-        for index, owned in member.owned.items() if member else ():
+        for index, owned in list(member.owned.items()) if member else ():
             is_meant = ticket is None or ticket is owned
             if member and self.stages[index].name == stage and is_meant:
                 self.members.give_back(member, index, error)
-                break
+        return self.admit()
+
+    def leave(self, migration_uuid: str) -> Effects:
+        """Take the slots of the last stage back, and what it waits for."""
+        member = self.members.get(migration_uuid)
+        if member is not None:
+            self.members.give_up(member)
+            for index in (self.stages.last, self.stages.deck):
+                if index in member.owned:
+                    self.members.give_back(member, index)
         return self.admit()
 
     def finish(
@@ -129,7 +165,8 @@ class Admission:
         """Take out what waits with a ticket that was cancelled."""
         member = self.members.get(migration_uuid)
         # Not by name: it may have come again, in another request.
-        if member and member.waiting and member.waiting.ticket is ticket:
+        waits = member.waits.values() if member else ()
+        if member and any(waiting.ticket is ticket for waiting in waits):
             self.members.leave(member)
             # Who waits for a set of futures is woken by this alone.
             ticket.set_running_or_notify_cancel()
@@ -155,24 +192,23 @@ class Admission:
 
     def grant(self, granted: remote.Granted) -> Effects:
         """Start what has a slot elsewhere, keep that, or decline it."""
-        found = self.stages.find(granted.migration_uuid)
-        if found is None or granted.gate not in found[1].lacking:
-            return self._effects()
-        index, waiting = found
         start = None
-        if self.standstill:
-            self.stages[index].decline(waiting)
-        elif self.stages[index].grant(waiting, granted.gate):
-            start = self._take(index, waiting)
+        for index, waiting in self.stages.find(granted.migration_uuid):
+            if granted.gate not in waiting.lacking:
+                continue
+            if self.standstill:
+                self.stages[index].decline(waiting)
+            elif self.stages[index].grant(waiting, granted.gate):
+                start = self._take(index, waiting)
+            break
         return self._effects(start)
 
     def defer(
         self, migration_uuid: str, reason: snapshot_lib.WaitReason | None
     ) -> Effects:
         """Pass over what waits until it is told to go on."""
-        found = self.stages.find(migration_uuid)
-        if found is not None:
-            self.stages[found[0]].defer(found[1], reason)
+        for index, waiting in self.stages.find(migration_uuid):
+            self.stages[index].defer(waiting, reason)
         return self.admit()
 
     def resize(self, gate: str, limit: int) -> Effects:
@@ -196,7 +232,7 @@ class Admission:
         """Return what a snapshot is made of: references, and little else."""
         return waits.Look(
             gates=self.stages.states(),
-            stages=[waits.look_at(stage) for stage in self.stages],
+            stages=[waits.look_at(stage) for stage in self.stages.seen],
             known={
                 gate: known
                 for party in self._parties
@@ -218,13 +254,19 @@ class Admission:
             request_lib.wake_waiters(ticket)
             # What it owned before may be another's now.
             return self.admit()
+        waiting = self._wait(member, index, ticket, first)
+        if deferred:
+            self.stages[index].defer(waiting, deferred)
+        return self.admit()
+
+    def _wait(
+        self, member: Member, index: int, ticket: Ticket, first: bool = False
+    ) -> queue.Waiting:
         now = self._clock()
         waiting = self.members.enter(member, index, ticket, now, first)
         waived = self.stages.waived(waiting.needs, now)
         self.stages[index].enter(waiting, waived, bool(self.standstill))
-        if deferred:
-            self.stages[index].defer(waiting, deferred)
-        return self.admit()
+        return waiting
 
     def _take(
         self, index: int, waiting: queue.Waiting

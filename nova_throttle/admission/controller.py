@@ -8,18 +8,17 @@ called while it is held.
 
 from collections.abc import Callable
 from collections.abc import Mapping
-import functools
 import time
 
 from nova_throttle.admission import admission
 from nova_throttle.admission import dispatcher
 from nova_throttle.admission import effects as effects_lib
 from nova_throttle.admission import queue
-from nova_throttle.admission import readout
 from nova_throttle.admission import remote
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.admission import standstill
+from nova_throttle.admission import turns
 
 Effects = effects_lib.Effects
 Request = request_lib.Request
@@ -27,7 +26,7 @@ Standstill = standstill.Standstill
 Ticket = request_lib.Ticket
 
 
-class Controller(readout.Readout):
+class Controller(turns.Turns):
     """Decide when each request may start, and start it.
 
         throttle = Controller({'in progress': {'source': 1}}, start=spawn)
@@ -64,10 +63,8 @@ class Controller(readout.Readout):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(
-            admission.Admission(stages, keepers or {}, patience, clock)
-        )
-        self._dispatcher = dispatcher.Dispatcher(
-            start, tell, self._admit, self._fail
+            admission.Admission(stages, keepers or {}, patience, clock),
+            dispatcher.Dispatcher(start, tell, self._admit, self._fail),
         )
 
     # From the request to its end
@@ -127,21 +124,6 @@ class Controller(readout.Readout):
             effects = self._admission.adopt(request, stages)
         self._dispatcher.carry_out(effects)
 
-    def advance(self, migration_uuid: str, ticket: Ticket) -> None:
-        """Have a request in progress wait for its next stage, or enter it.
-
-        It keeps the slots of the stages before. One that gave the slots of
-        its last stage back may enter that again.
-
-        :param ticket: as that of a request, for this stage.
-        :raises NotInProgress: if it owns no slot, or waits already.
-        :raises NoFurtherStage: if it is in its last one.
-        """
-        with self._lock:
-            effects = self._admission.advance(migration_uuid, ticket)
-        self._watch(migration_uuid, ticket)
-        self._dispatcher.carry_out(effects)
-
     def release(self, migration_uuid: str, stage: str) -> None:
         """Release the slots of one stage; start the next. Idempotent."""
         with self._lock:
@@ -169,18 +151,8 @@ class Controller(readout.Readout):
         """
         with self._lock:
             member = self._admission.members.get(migration_uuid)
-            waiting = member.waiting if member else None
-        return waiting is not None and waiting.ticket.cancel()
-
-    def withdraw(self, migration_uuid: str, ticket: Ticket) -> None:
-        """Have what waits with a cancelled ticket be out of the queue.
-
-        It leaves by itself as well, in the thread that cancelled it.
-        """
-        if ticket.cancelled():
-            with self._lock:
-                effects = self._admission.forget(migration_uuid, ticket)
-            self._dispatcher.carry_out(effects)
+            waits = list(member.waits.values()) if member else []
+        return bool(waits) and waits[0].ticket.cancel()
 
     def defer(
         self, migration_uuid: str, reason: snapshot_lib.WaitReason | None
@@ -245,10 +217,3 @@ class Controller(readout.Readout):
             return self._admission.release(
                 grant.request.migration_uuid, grant.stage, grant.ticket, error
             )
-
-    def _watch(self, migration_uuid: str, ticket: Ticket) -> None:
-        # After the lock: the callback runs at once if somebody cancelled
-        # the ticket meanwhile, and it takes the lock.
-        ticket.add_done_callback(
-            functools.partial(self.withdraw, migration_uuid)
-        )

@@ -35,6 +35,7 @@ class Limiter:
     def __init__(self, name: str, limit: int) -> None:
         self.name = name
         self._owners: dict[str, None] = {}
+        self._ending: set[str] = set()
         self.resize(limit)
 
     def __repr__(self) -> str:
@@ -51,6 +52,20 @@ class Limiter:
         if self.limit == UNLIMITED:
             return math.inf
         return self.limit - len(self._owners)
+
+    def soon(self) -> float:
+        """Return how many may be added once those that end soon have."""
+        return self.room() + len(self._ending)
+
+    def note_end(self, owner: str) -> bool:
+        """Note that an owner gives its slot back soon.
+
+        :returns: whether that is news of an owner.
+        """
+        if owner not in self._owners or owner in self._ending:
+            return False
+        self._ending.add(owner)
+        return True
 
     def acquire(self, owner: str) -> None:
         """Give a slot to an owner.
@@ -78,6 +93,7 @@ class Limiter:
 
         :returns: whether it had one: releasing twice is harmless.
         """
+        self._ending.discard(owner)
         return self._owners.pop(owner, self) is None
 
     def resize(self, limit: int) -> None:

@@ -3,7 +3,8 @@
 """What each request of a host waits for, and what it owns.
 
 A request is known from the moment it waits until it owns nothing any more.
-It waits for one stage at most, and owns those before it.
+It waits for one stage at most, and owns those before it; but for the deck,
+see the stages.
 """
 
 from concurrent import futures
@@ -21,10 +22,13 @@ Ticket = request_lib.Ticket
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Member:
-    """A request: what it waits for, and the ticket of each stage it owns."""
+    """A request: what it waits for, and the ticket of each stage it owns.
+
+    Both by the index of the stage.
+    """
 
     request: Request
-    waiting: queue.Waiting | None = None
+    waits: dict[int, queue.Waiting] = dataclasses.field(default_factory=dict)
     owned: dict[int, Ticket] = dataclasses.field(default_factory=dict)
     # How it waited for the last stage that it entered.
     stood: queue.Waiting | None = None
@@ -47,10 +51,29 @@ class Members:
         """Return a request that is known."""
         return self._members.get(migration_uuid)
 
+    def go_behind_all(
+        self, member: Member, index: int, ticket: Ticket, now: float
+    ) -> None:
+        """Have a request stand behind all that were accepted before now.
+
+        Here, and in the order of all hosts as far as it is known here.
+        """
+        latest = max(m.request.arrival for m in self._members.values())
+        request = dataclasses.replace(member.request, arrival=latest)
+        member.request = request
+        member.stood = queue.Waiting(
+            request.priority,
+            self._stages[0].queue.number(),
+            request,
+            request.needs[index],
+            ticket,
+            now,
+        )
+
     def count(self) -> tuple[int, int]:
         """Return how many are in progress, and how many wait."""
         owners = sum(bool(m.owned) for m in self._members.values())
-        waiting = sum(m.waiting is not None for m in self._members.values())
+        waiting = sum(bool(m.waits) for m in self._members.values())
         return owners, waiting
 
     def check(self, request: Request, again: bool = False) -> None:
@@ -61,7 +84,7 @@ class Members:
         :raises UnknownGate: if it needs a gate that does not exist.
         """
         known = self._members.get(request.migration_uuid)
-        may_come = known is None or (again and known.waiting is None)
+        may_come = known is None or (again and not known.waits)
         if not may_come or request_lib.is_used(request.ticket):
             raise exception.DuplicateRequest(
                 migration_uuid=request.migration_uuid
@@ -79,10 +102,10 @@ class Members:
         """Have a request wait for a stage."""
         stage, request = self._stages[index], member.request
         self._members[request.migration_uuid] = member
-        member.waiting = stage.queue.add(
+        waiting = member.waits[index] = stage.queue.add(
             request, request.needs[index], ticket, now, first, member.stood
         )
-        return member.waiting
+        return waiting
 
     def take(self, index: int, waiting: queue.Waiting) -> bool:
         """Make an owner of a request, unless its ticket was cancelled."""
@@ -92,10 +115,24 @@ class Members:
             self.leave(member)
             return False
         self._stages[index].take(waiting)
-        member.waiting = None
+        del member.waits[index]
         member.stood = waiting
         member.owned[index] = waiting.ticket
+        if index == self._stages.deck:
+            # It has begun: what it goes on to wait for can't be cancelled by
+            # who does not know that.
+            member.waits[self._stages.last].ticket = futures.Future()
+        elif index == self._stages.last:
+            self.leave_deck(member)
         return True
+
+    def leave_deck(self, member: Member) -> None:
+        """Have a request neither be on deck nor wait for it."""
+        deck = self._stages.deck
+        if deck in member.waits:
+            self._stages[deck].leave(member.waits.pop(deck))
+        if deck in member.owned:
+            self.give_back(member, deck)
 
     def adopt(self, request: Request, count: int) -> None:
         """Make a request that is in progress the owner of some stages."""
@@ -107,12 +144,22 @@ class Members:
             member.owned[index] = ticket
 
     def leave(self, member: Member) -> None:
-        """Take a request out of the queue."""
-        waiting, member.waiting = member.waiting, None
-        found = self._stages.find(member.request.migration_uuid)
-        if waiting is not None and found is not None:
-            self._stages[found[0]].leave(waiting)
+        """Take a request out of each queue."""
+        waits, member.waits = member.waits, {}
+        for index, waiting in waits.items():
+            self._stages[index].leave(waiting)
         self._forget(member)
+
+    def give_up(
+        self, member: Member, error: BaseException | None = None
+    ) -> None:
+        """Take a request out of each queue, and have its tickets end."""
+        # One ticket may be that of two waits.
+        for ticket in {waiting.ticket for waiting in member.waits.values()}:
+            if ticket.set_running_or_notify_cancel():
+                given_up = error or futures.CancelledError()
+                self._ended.append(effects.End(ticket, given_up))
+        self.leave(member)
 
     def give_back(
         self, member: Member, index: int, error: BaseException | None = None
@@ -126,12 +173,8 @@ class Members:
 
     def end(self, member: Member, error: BaseException | None) -> None:
         """Take all slots back, and what it waits for out of the queue."""
-        if member.waiting is not None:
-            ticket = member.waiting.ticket
-            if ticket.set_running_or_notify_cancel():
-                given_up = error or futures.CancelledError()
-                self._ended.append(effects.End(ticket, given_up))
-            self.leave(member)
+        if member.waits:
+            self.give_up(member, error)
         for index in sorted(member.owned):
             self.give_back(member, index, error)
 
@@ -143,5 +186,5 @@ class Members:
         return ended
 
     def _forget(self, member: Member) -> None:
-        if member.waiting is None and not member.owned:
+        if not member.waits and not member.owned:
             del self._members[member.request.migration_uuid]

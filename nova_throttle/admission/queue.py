@@ -157,6 +157,10 @@ class WaitQueue:
         found = self._waiting.get(migration_uuid)
         return found[0] if found else None
 
+    def number(self) -> int:
+        """Return a position that is behind all that came so far."""
+        return next(self._sequence)
+
     def all(self) -> list[Waiting]:
         """Return all that wait, in no order: see in_order()."""
         return [waiting for waiting, _ in self._waiting.values()]

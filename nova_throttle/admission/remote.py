@@ -29,6 +29,8 @@ class Standing(str, enum.Enum):
     KEEPS = 'keeps'
     # It is in progress.
     HOLDS = 'holds'
+    # It is in progress, and gives its slot back soon.
+    ENDS = 'ends'
     # It is over, or will never start.
     GONE = 'gone'
 

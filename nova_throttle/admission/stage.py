@@ -6,6 +6,7 @@ Those of this host and those kept elsewhere alike. What enters, waits here,
 is taken in its turn, and gives its slots back by its own name.
 """
 
+from collections.abc import Callable
 from collections.abc import Mapping
 import math
 
@@ -30,13 +31,19 @@ class Stage:
     :param name: of the stage.
     :param gates: the limit of each gate of this host by its name.
     :param patience: see the queue.
+    :param is_open: whether any slot of it may be taken now.
     :raises InvalidLimit: if a limit is negative.
     """
 
     def __init__(
-        self, name: str, gates: Mapping[str, int], patience: int
+        self,
+        name: str,
+        gates: Mapping[str, int],
+        patience: int,
+        is_open: Callable[[], bool] = lambda: True,
     ) -> None:
         self.name = name
+        self._is_open = is_open
         self.gates = {n: limiter.Limiter(n, s) for n, s in gates.items()}
         self.queue = queue.WaitQueue(patience)
         self.asking = asking.Asking()
@@ -89,6 +96,19 @@ class Stage:
         for gate in needs.gates:
             self.gates[gate].adopt(request.migration_uuid)
         self.asking.say_all(request, needs, Standing.HOLDS)
+
+    def note_end(self, request: Request, needs: request_lib.Needs) -> None:
+        """Note that a request gives its slots back soon."""
+        news = [
+            self.gates[gate].note_end(request.migration_uuid)
+            for gate in needs.gates
+        ]
+        if any(news):
+            self.asking.say_all(request, needs, Standing.ENDS)
+
+    def will_have_room(self) -> bool:
+        """Tell whether each gate has a slot, or soon has one again."""
+        return all(gate.soon() > 0 for gate in self.gates.values())
 
     def give_back(self, request: Request, needs: request_lib.Needs) -> None:
         """Take the slots of a request back."""
@@ -184,4 +204,4 @@ class Stage:
         return self.queue.may_start(waiting, self._room)
 
     def _room(self, gate: str) -> float:
-        return self.gates[gate].room()
+        return self.gates[gate].room() if self._is_open() else 0

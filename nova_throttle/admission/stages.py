@@ -13,6 +13,12 @@ from nova_throttle.admission import stage as stage_lib
 from nova_throttle import exception
 
 
+# The name of a stage that is not entered in its turn. What waits for the stage
+# before it may wait for this one as well: it is in progress early then, while
+# it goes on to wait. It gives its slot here back when it has the other.
+DECK = 'on deck'
+
+
 class Stages:
     """All stages of a host.
 
@@ -33,9 +39,21 @@ class Stages:
         self._stages = [
             stage_lib.Stage(name, gates, patience)
             for name, gates in stages.items()
+            if name != DECK
         ]
+        self.seen = tuple(self._stages)
+        self.last = len(self._stages) - 1
+        self.deck = self.last + 1
+        # Only who has all slots in its turn may keep others from theirs: so
+        # nobody looks at the deck before all else.
+        order = list(reversed(range(self.deck)))
+        if DECK in stages:
+            is_open = self._stages[self.last].will_have_room
+            deck = stage_lib.Stage(DECK, stages[DECK], patience, is_open)
+            self._stages.append(deck)
+            order.append(self.deck)
+        self._order = tuple((index, self._stages[index]) for index in order)
         self._remote_names = remote_names
-        self._backwards = tuple(reversed(list(enumerate(self._stages))))
         # Until when a gate is known to be kept by nobody.
         self._waived: dict[request_lib.RemoteGate, float] = {}
 
@@ -63,7 +81,7 @@ class Stages:
 
         :raises UnknownGate: if there is no such gate.
         """
-        for stage in self._stages:
+        for stage in self.seen:
             if gate in stage.gates:
                 return stage
         raise exception.UnknownGate(gate=gate)
@@ -77,24 +95,23 @@ class Stages:
         return snapshot_lib.GateState(name, gate.limit, gate.owners)
 
     def states(self) -> dict[str, snapshot_lib.GateState]:
-        """Return what is true of each gate, by name."""
+        """Return what is true of each gate, by name; but for the deck's."""
         return {
             name: self.state(name)
-            for stage in self._stages
+            for stage in self.seen
             for name in stage.gates
         }
 
-    def find(self, migration_uuid: str) -> tuple[int, queue.Waiting] | None:
-        """Return what a request waits for, and its stage."""
+    def find(self, migration_uuid: str) -> Iterator[tuple[int, queue.Waiting]]:
+        """Return what a request waits for: each with its stage."""
         for index, stage in enumerate(self._stages):
             waiting = stage.queue.get(migration_uuid)
             if waiting is not None:
-                return index, waiting
-        return None
+                yield index, waiting
 
     def next(self) -> tuple[int, queue.Waiting] | None:
         """Return what can start now, the furthest on its way first."""
-        for index, stage in self._backwards:
+        for index, stage in self._order:
             waiting = stage.next()
             if waiting is not None:
                 return index, waiting

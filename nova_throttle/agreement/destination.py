@@ -19,6 +19,9 @@ from nova_throttle import exception
 
 Fact = ledger_lib.Fact
 
+# Of transfers at a time, whatever a source says.
+MOST_TRANSFERS = 8
+
 # Before the first message of a source: its life and serial.
 _NEVER = (0, -1)
 
@@ -46,6 +49,10 @@ class Destination(gates_lib.Gates):
         self._serial = 0
         # The last message of each source: its life and serial.
         self._heard: dict[str, tuple[int, int]] = {}
+        # How many transfers at a time their links take, and whether this
+        # host takes as many.
+        self._transfers: dict[str, int] = {}
+        self._follows = False
 
     # What sources say
 
@@ -72,7 +79,9 @@ class Destination(gates_lib.Gates):
                 # A late word of its last life.
                 return
             self._heard[ask.source] = max(heard, now)
+            self._transfers[ask.source] = ask.transfers
             self._take_up(ask)
+            self._follow()
 
     def compose(self, source: str) -> messages.Tell:
         """Make the message that a source has to get now."""
@@ -96,6 +105,18 @@ class Destination(gates_lib.Gates):
                 ),
                 standstill=self._why_still(),
             )
+
+    def follow_sources(self, follows: bool) -> None:
+        """Take as many transfers as the sources have found to be right.
+
+        It is the greatest number of those that have something for this host,
+        and 1 while there is none: each raises its own only while that pays.
+
+        :param follows: False has the limit be what it is set to.
+        """
+        with self._change():
+            self._follows = follows
+            self._follow()
 
     # Facts
 
@@ -195,6 +216,14 @@ class Destination(gates_lib.Gates):
         if ask.complete:
             for name, ledger in self._ledgers.items():
                 ledger.forget_all_but(named[name], ask)
+
+    def _follow(self) -> None:
+        if not self._follows:
+            return
+        ledger = self._ledgers[messages.TRANSFER_IN]
+        sources = {claim.source for claim in ledger.claims()}
+        found = [self._transfers.get(source, 0) for source in sources]
+        ledger.resize(min(max([1, *found]), MOST_TRANSFERS))
 
     def _adopt(self, fact: Fact) -> None:
         """Make what is in progress an owner, wherever nobody says it.

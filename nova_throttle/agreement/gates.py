@@ -18,6 +18,7 @@ from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.admission import standstill
 from nova_throttle.admission import waits
 from nova_throttle.agreement import ledger as ledger_lib
+from nova_throttle.agreement import messages
 
 Standstill = standstill.Standstill
 
@@ -73,6 +74,9 @@ class Gates:
         with self._change():
             was_limited = bool(self._ledgers[gate].state().limit)
             self._ledgers[gate].resize(limit)
+            if gate == messages.TRANSFER_IN and messages.DECK_IN in self.gates:
+                # A link that nobody counts the transfers of has no deck.
+                self._ledgers[messages.DECK_IN].resize(min(limit, 1))
             if was_limited != bool(limit):
                 # From now on they have to ask for it, or need not any more.
                 self._due.update(self._sources())
@@ -119,7 +123,11 @@ class Gates:
         }
 
     def _give(self, ledger: ledger_lib.Ledger) -> None:
-        for claim in ledger.give(still=bool(self._standstill)):
+        still = bool(self._standstill)
+        if ledger is self._ledgers.get(messages.DECK_IN):
+            link = self._ledgers[messages.TRANSFER_IN]
+            still = still or not link.will_have_room()
+        for claim in ledger.give(still):
             self._offered(claim)
 
     def _offered(self, claim: ledger_lib.Claim) -> None:

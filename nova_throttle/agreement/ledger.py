@@ -130,6 +130,14 @@ class Ledger:
             waiting=tuple(self.positions()),
         )
 
+    def will_have_room(self) -> bool:
+        """Tell whether a slot is free, or soon is again."""
+        ending = sum(
+            self._claims[uuid].item.standing is Standing.ENDS
+            for uuid in self._gate.owners
+        )
+        return self._gate.room() + ending > 0
+
     def news(self) -> tuple[object, ...]:
         """Return what those that wait have to know; it is cheap."""
         # Positions follow from these; to compare them all would not be cheap.
@@ -182,7 +190,7 @@ class Ledger:
         if claim is None:
             claim = Claim(item, ask.source, ask.incarnation, ask.serial)
             self._claims[item.migration_uuid] = claim
-        elif claim.by_fact and item.standing is not Standing.HOLDS:
+        elif claim.by_fact and item.standing not in messages.IN_PROGRESS:
             # A late word of the time before it started without an offer.
             return None
         else:
@@ -218,7 +226,7 @@ class Ledger:
         :returns: whether it has not had its offer yet.
         """
         standing = claim.item.standing
-        if standing in (Standing.HOLDS, Standing.KEEPS):
+        if standing in messages.IN_PROGRESS or standing is Standing.KEEPS:
             self._own(claim)
         elif claim.offered and standing in messages.ASKING:
             return True

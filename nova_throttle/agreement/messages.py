@@ -17,10 +17,14 @@ DESTINATION = 'destination'
 # The gate of what comes to it over the network.
 TRANSFER_IN = 'transfer-in'
 
+# Of what may come early, while those that have the gate above end.
+DECK_IN = 'deck-in'
+
 Standing = remote.Standing
 
 WAITING = frozenset({Standing.WAITS, Standing.READY, Standing.INSISTS})
 ASKING = frozenset({Standing.READY, Standing.INSISTS})
+IN_PROGRESS = frozenset({Standing.HOLDS, Standing.ENDS})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Ask:
     :param serial: grows with each message of this life.
     :param knows: the incarnation of the destination that it knows.
     :param complete: whether what is not among the items does not exist.
+    :param transfers: how many at a time its link takes; 0 if it has no word.
     """
 
     source: str
@@ -57,6 +62,7 @@ class Ask:
     knows: int
     items: tuple[Item, ...]
     complete: bool = False
+    transfers: int = 0
 
     @property
     def wants_answer(self) -> bool:

@@ -50,6 +50,20 @@ class OutgoingController(controller.Controller):
         )
         self._source = source
 
+    def resize_link(self, gate: str, transfers: int) -> None:
+        """Change how many transfers at a time this host's link takes.
+
+        Destinations that take as many as their sources have found to be right
+        are told.
+
+        :param gate: its name.
+        :raises InvalidLimit: if the number is negative.
+        """
+        with self._lock:
+            self._source.resize(transfers)
+            found = self._admission.resize(gate, transfers)
+        self._dispatcher.carry_out(found)
+
     def compose(
         self, host: str, complete: bool = False
     ) -> messages.Ask | None:

@@ -39,6 +39,8 @@ class Source(remote.Keeper):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.gates = gates
+        # How many transfers at a time its host's link takes; 0 is no word.
+        self.transfers = 0
         self.incarnation = incarnation
         self._host = host
         self._clock = clock
@@ -101,7 +103,17 @@ class Source(remote.Keeper):
             knows=told.incarnation,
             complete=told.complete,
             items=told.take_news(self._serial),
+            transfers=self.transfers,
         )
+
+    def resize(self, transfers: int) -> None:
+        """Have all that wait for an answer know how many this link takes."""
+        if transfers == self.transfers:
+            return
+        self.transfers = transfers
+        for told in self._told.values():
+            told.complete = told.complete or told.has_entries
+            self._mark(told)
 
     def read(self, tell: messages.Tell) -> list[remote.Answer]:
         """Take up a message but for its offers; see accept()."""

@@ -50,6 +50,7 @@ class Ask(core_object.CoreObject[messages.Ask]):
         'knows': fields.IntegerField(),
         'items': fields.ListOfObjectsField('Item'),
         'complete': fields.BooleanField(),
+        'transfers': fields.NonNegativeIntegerField(),
     }
 
 

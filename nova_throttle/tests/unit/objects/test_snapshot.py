@@ -26,10 +26,10 @@ from nova_throttle.objects import snapshot as snapshot_obj
 from nova_throttle.transfer import progress as progress_lib
 
 HASHES = {
-    agreement.Ask.obj_name(): '2.0-494a6fd061935eccd56bc542c8409f70',
+    agreement.Ask.obj_name(): '2.0-1c44ea7a7c2adbb7550b0f01e34d959e',
     'Gate': '1.1-5d98f8b767654164e24ad33847a9c17f',
     agreement.GateNews.obj_name(): '2.0-d1ea0cab0cf30230e82281bb1b1355a0',
-    agreement.Item.obj_name(): '2.0-0b95bacf5c6b88f4147c65cd77bcd17c',
+    agreement.Item.obj_name(): '2.0-8a530c00bf3a4dfa25db978d79e985e0',
     entry_obj.JournalEntry.obj_name(): (
         '3.0-b98985a10019531d9a18b53cdb78f994'
     ),

@@ -166,7 +166,7 @@ class Link:
             return ()
         before, transfer.progress = transfer.progress, progress
         self._moved += max(0, progress.done - before.done)
-        if progress.has_begun and not before.has_begun:
+        if progress.done and not before.done:
             self.lead.learn(now - transfer.began)
         if transfer.is_slow:
             return tuple(self._of_slow(migration_uuid, transfer))
@@ -232,7 +232,7 @@ class Link:
         having = [
             transfer.progress
             for transfer in self._transfers.values()
-            if transfer.place is Place.TURN and transfer.progress.has_begun
+            if transfer.place is Place.TURN and transfer.progress.done
         ]
         return adapt.Sample(
             self._moved,

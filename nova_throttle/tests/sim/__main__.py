@@ -4,7 +4,8 @@
 
     python -m nova_throttle.tests.sim --hosts 300 --requests 5000 --seed 7
 
-It exits with 1, the seed and the end of the trace if a rule is broken.
+It exits with 1, the seed and the end of the trace if a rule is broken. With
+``link`` in front of its options it simulates who has the network link instead.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import dataclasses
 import sys
 import time
 
+from nova_throttle.tests.sim.link import __main__ as link
 from nova_throttle.tests.sim import loop
 from nova_throttle.tests.sim import report
 from nova_throttle.tests.sim import scenario
@@ -37,6 +39,9 @@ def parse(arguments):
 
 def main(arguments=None):
     """Run; return the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ['link']:
+        return link.main(arguments[1:])
     fleet = world.World(parse(arguments))
     since = time.process_time()
     try:

@@ -10,6 +10,9 @@ from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.admission import standstill
 from nova_throttle.admission import waits
 
+# Seconds. The lock is never held for so long, except by who asks.
+MOMENT = 0.5
+
 
 class Readout:
     """The lock of the admission, and what is read with it.
@@ -68,3 +71,18 @@ class Readout:
         with self._lock:
             look = self._admission.look()
         return waits.snapshot(look)
+
+    def is_interrupted(self) -> bool:
+        """Tell whether a caller may have interrupted the holder of the lock.
+
+        A signal's handler may: it would wait for itself for ever.
+        """
+        return not is_free(self._lock)
+
+
+def is_free(lock: threading.Lock) -> bool:
+    """Tell whether a lock is free, or soon is."""
+    free = lock.acquire(timeout=MOMENT)
+    if free:
+        lock.release()
+    return free

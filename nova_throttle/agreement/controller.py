@@ -89,3 +89,7 @@ class HostController(outgoing.OutgoingController):
             gates=types.MappingProxyType(gates),
             progress=types.MappingProxyType(dict(self._progress())),
         )
+
+    def is_interrupted(self) -> bool:
+        """Tell whether a caller may have interrupted a holder of a lock."""
+        return super().is_interrupted() or self.destination.is_interrupted()

@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import threading
 
+from nova_throttle.admission import readout
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.admission import standstill
 from nova_throttle.admission import waits
@@ -80,6 +81,10 @@ class Gates:
             if was_limited != bool(limit):
                 # From now on they have to ask for it, or need not any more.
                 self._due.update(self._sources())
+
+    def is_interrupted(self) -> bool:
+        """Tell whether a caller may have interrupted the lock's holder."""
+        return not readout.is_free(self._lock)
 
     def state(self, gate: str) -> snapshot_lib.GateState:
         """Return what is true of a gate at this instant, as a value."""

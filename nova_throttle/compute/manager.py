@@ -23,6 +23,7 @@ from nova_throttle.compute.destination import undo
 from nova_throttle.compute import housekeeping
 from nova_throttle.compute import limits
 from nova_throttle.compute import monitoring
+from nova_throttle.compute import report
 from nova_throttle.compute import sight
 from nova_throttle.compute.source import abort
 from nova_throttle.compute.source import allocations
@@ -53,6 +54,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             self._parts, self._recovery, self._arrivals, self._undo
         )
         self._monitoring = monitoring.Monitoring(self._parts)
+        report.register(self._parts)
         self.additional_endpoints.append(
             endpoint.ThrottleEndpoint(
                 self,

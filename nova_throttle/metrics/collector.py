@@ -32,6 +32,19 @@ _WAITING = (State.QUEUED, State.PREPARED)
 # By the sign of a priority: the smaller starts earlier.
 _CLASSES = {-1: 'high', 0: 'normal', 1: 'low'}
 
+# Of each guest on the wire: name, text, and attribute of its progress.
+_OF_A_TRANSFER = (
+    ('sent_bytes', 'What was sent of a guest, repeats included', 'done'),
+    ('remaining_bytes', 'What of a guest is yet to be sent', 'remaining'),
+    ('bytes_per_second', 'How fast a guest is sent, as measured', 'rate'),
+    (
+        'dirty_bytes_per_second',
+        'How fast a guest writes to its memory; 0 in the first pass',
+        'dirty_rate',
+    ),
+    ('pass', 'The pass over the memory of a guest, from 1', 'iteration'),
+)
+
 
 class Collector(registry_lib.Collector):
     """Collects what is true of one host at this instant.
@@ -101,6 +114,7 @@ class Collector(registry_lib.Collector):
                 if state is not State.OVER
             ],
         )
+        yield from _transfers(snapshot)
         yield _gauge(
             'journal_durable',
             'Whether all of the queue is on disk: 1, or 0 if it is in memory '
@@ -221,3 +235,32 @@ def _queue(
 def _class_of(priority: int) -> str:
     """Name a class of priorities: there may be any number of these."""
     return _CLASSES[(priority > 0) - (priority < 0)]
+
+
+def _transfers(
+    snapshot: snapshot_lib.Snapshot,
+) -> Iterator[metrics_core.Metric]:
+    """Yield what is true of the link, and of each guest that moves."""
+    moving = snapshot.progress
+    yield _gauge(
+        'link_transfers',
+        'Guests that move away from this host right now',
+        (),
+        [((), sum(each.done > 0 for each in moving.values()))],
+    )
+    yield _gauge(
+        'link_bytes_per_second',
+        'What leaves this host for live migrations, as measured',
+        (),
+        [((), sum(each.rate for each in moving.values()))],
+    )
+    for name, text, attribute in _OF_A_TRANSFER:
+        yield _gauge(
+            f'migration_{name}',
+            text,
+            ('migration',),
+            [
+                ((uuid,), getattr(each, attribute))
+                for uuid, each in moving.items()
+            ],
+        )

@@ -55,6 +55,10 @@ class Registry:
         """Return the one of a record."""
         return self._by_migration.get(migration_uuid)
 
+    def all(self) -> list[migration_lib.LiveMigration]:
+        """Return all of them, in the order in which they came."""
+        return list(self._by_migration.values())
+
     def all_of_instance(
         self, instance_uuid: str
     ) -> tuple[migration_lib.LiveMigration, ...]:
@@ -77,7 +81,7 @@ class Registry:
         """Return the migrations that are queued for a destination."""
         return [
             migration
-            for migration in list(self._by_migration.values())
+            for migration in self.all()
             if migration.destination == dest
             and migration.state is lifecycle.State.QUEUED
         ]
@@ -92,9 +96,8 @@ class Registry:
 
     def awaiting_callback(self) -> list[migration_lib.LiveMigration]:
         """Return those whose driver returned and did not call back."""
-        migrations = list(self._by_migration.values())
         return [
             migration
-            for migration in migrations
+            for migration in self.all()
             if migration.hold.awaits_callback
         ]

@@ -5,6 +5,8 @@
 import urllib.request
 
 import fixtures
+from nova import version
+from oslo_reports import guru_meditation_report
 from prometheus_client import parser
 
 from nova_throttle import exception
@@ -114,3 +116,65 @@ class MetricsOverTheBusTestCase(base.ThrottleTestCase):
         self.assertEqual((1, ''), (status, text))
         (line,) = err.splitlines()
         self.assertIn(str(exception.NoMetrics()), line)
+
+
+class ReportTestCase(base.ThrottleTestCase):
+    """Nova's own report of its process has a section of ours."""
+
+    def setUp(self):
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'oslo_reports.guru_meditation_report.TextGuruMeditation'
+                '.persistent_sections',
+                [],
+            )
+        )
+        super().setUp()
+        a, b = self.boot(2)
+        self.guests.hold(a, b)
+        self.migrate(a)
+        self.guests.wait_running(a)
+        self.migrate(b)
+        self.running, self.queued = self.migration(a), self.migration(b)
+
+    def report(self):
+        """Return our sections of a report, by host."""
+        text = guru_meditation_report.TextGuruMeditation(version).run()
+        return text[text.index('nova-throttle on src') :].split(
+            'nova-throttle on dest'
+        )
+
+    def test_gates_queue_states_and_threads(self):
+        ours, of_dest = self.report()
+        uuid = self.running.uuid
+        for text in (
+            f'source: 1 slots, 0 offered, 0 of other hosts wait; '
+            f'owners: {uuid}\n',
+            f'1. {self.queued.uuid} of server {self.queued.instance_uuid} to '
+            'dest, priority 0, ',
+            'gate full: source (1 of 1 in progress)',
+            f'{uuid} transferring\n',
+            f'{self.queued.uuid} queued\n',
+            'Journal',
+            f'  nova-throttle-{uuid}',
+        ):
+            self.assertIn(text, ours)
+        self.assertIn('destination: unlimited, 0 offered', of_dest)
+
+    def test_a_signal_that_interrupts_the_holder_of_the_lock(self):
+        for lock in self.throttle._lock, self.throttle.destination._lock:
+            with lock:
+                ours, _ = self.report()
+            self.assertIn('busy at this instant', ours)
+            self.assertIn(f'{self.queued.uuid} queued', ours)
+
+    def test_what_fails_in_our_section_spoils_no_report(self):
+        self.useFixture(
+            fixtures.MockPatchObject(
+                self.src.manager._parts.throttle,
+                'snapshot',
+                side_effect=RuntimeError('broken'),
+            )
+        )
+        ours, _ = self.report()
+        self.assertIn('It cannot be told: RuntimeError: broken', ours)

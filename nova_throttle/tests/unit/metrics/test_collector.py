@@ -10,6 +10,7 @@ from nova_throttle import lifecycle
 from nova_throttle.metrics import collector as collector_lib
 from nova_throttle.metrics import course as course_lib
 from nova_throttle.tests.unit import test_events
+from nova_throttle.transfer import progress
 
 State = lifecycle.State
 
@@ -32,6 +33,7 @@ class CollectorTestCase(testtools.TestCase):
     }
     queue = ()
     durable = True
+    progress: dict = {}
 
     def setUp(self):
         super().setUp()
@@ -39,7 +41,9 @@ class CollectorTestCase(testtools.TestCase):
         self.collector = collector_lib.Collector(
             'cpu1',
             {'version': '1.0', 'nova': '34.0.0'},
-            lambda: core.Snapshot(self.gates, self.queue),
+            lambda: core.Snapshot(
+                self.gates, self.queue, progress=self.progress
+            ),
             lambda: self.durable,
             self.course,
         )
@@ -116,6 +120,30 @@ class CollectorTestCase(testtools.TestCase):
         self.assertEqual(1, found['transferring',])
         self.assertEqual(1, found['arrived',])
         self.assertEqual(0, found['rolling back',])
+
+    def test_what_is_on_the_wire_has_series_of_its_own_while_it_is(self):
+        self.assertEqual({(): 0}, self.read('link_transfers'))
+        self.assertEqual({}, self.read('migration_pass', 'migration'))
+        self.progress = {
+            'a': progress.Progress(
+                done=10, remaining=30, rate=5.0, dirty_rate=2.5, iteration=3
+            ),
+            # Nothing of it has moved yet.
+            'b': progress.Progress(remaining=70),
+        }
+        self.assertEqual({(): 1}, self.read('link_transfers'))
+        self.assertEqual({(): 5}, self.read('link_bytes_per_second'))
+        for name, a, b in (
+            ('sent_bytes', 10, 0),
+            ('remaining_bytes', 30, 70),
+            ('bytes_per_second', 5, 0),
+            ('dirty_bytes_per_second', 2.5, 0),
+            ('pass', 3, 0),
+        ):
+            self.assertEqual(
+                {('a',): a, ('b',): b},
+                self.read(f'migration_{name}', 'migration'),
+            )
 
     def test_the_journal(self):
         self.assertEqual({(): 1}, self.read('journal_durable'))

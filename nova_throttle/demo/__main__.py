@@ -12,10 +12,11 @@ import traceback
 from typing import NoReturn
 from typing import TextIO
 
-from nova_throttle.demo import lines
+from nova_throttle.demo import lines as demo_lines
 from nova_throttle.demo import options
 from nova_throttle.demo import report
 from nova_throttle.demo import workspace
+from nova_throttle.screen import lines
 
 
 def main() -> NoReturn:
@@ -57,13 +58,14 @@ def _drain(wanted: options.Options, out: TextIO) -> report.Report:
         return drain.run(wanted, screen)
 
 
-def _screen(out: TextIO) -> lines.Lines:
-    if not out.isatty() or os.environ.get('TERM') in (None, 'dumb'):
-        return lines.Lines(out)
+def _screen(out: TextIO) -> lines.Lines[report.Picture]:
+    if not lines.is_terminal(out):
+        return demo_lines.Lines(out)
     # Local: half a second that a pipe need not wait for.
     from nova_throttle.demo import table
+    from nova_throttle.screen import table as table_lib
 
-    return table.Table(out)
+    return table_lib.Table(out, table.draw)
 
 
 if __name__ == '__main__':

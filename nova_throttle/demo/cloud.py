@@ -20,11 +20,12 @@ from nova.objects import migration as migration_obj
 from nova.tests.functional.libvirt import base as libvirt_base
 
 from nova_throttle.admission import snapshot as snapshot_lib
-from nova_throttle.demo import lines
 from nova_throttle.demo import options as options_lib
 from nova_throttle.demo import records
+from nova_throttle.demo import report
 from nova_throttle.demo import sqlite
 from nova_throttle import fixture
+from nova_throttle.screen import lines
 
 # Before a fixture replaces it.
 TARGET_CELL = nova_context.target_cell
@@ -46,7 +47,7 @@ class Cloud(libvirt_base.ServersTestBase):
     CAST_AS_CALL = False
 
     def __init__(
-        self, options: options_lib.Options, screen: lines.Lines
+        self, options: options_lib.Options, screen: lines.Lines[report.Picture]
     ) -> None:
         super().__init__('runTest')
         # Nova's test case deletes public attributes when it is over.

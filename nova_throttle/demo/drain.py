@@ -12,10 +12,10 @@ import time
 import unittest
 
 from nova_throttle.demo import cloud
-from nova_throttle.demo import lines
 from nova_throttle.demo import options as options_lib
 from nova_throttle.demo import records
 from nova_throttle.demo import report
+from nova_throttle.screen import lines
 
 # Seconds between two pictures when nothing changes.
 TICK = 0.1
@@ -116,7 +116,9 @@ class Drain(cloud.Cloud):
         )
 
 
-def run(options: options_lib.Options, screen: lines.Lines) -> report.Report:
+def run(
+    options: options_lib.Options, screen: lines.Lines[report.Picture]
+) -> report.Report:
     """Drain in an embedded Nova.
 
     :raises RuntimeError: if something went wrong; the log has it all.

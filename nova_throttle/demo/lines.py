@@ -2,7 +2,7 @@
 
 """The demo for a pipe or a file: one line for each change of state.
 
-No control characters, and nothing is ever taken back.
+What passes in a moment is not told.
 """
 
 import time
@@ -11,35 +11,24 @@ from typing import TextIO
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.demo import records
 from nova_throttle.demo import report as report_lib
+from nova_throttle.screen import lines
 
 # Seconds between two lines about the gates.
 GATES_TICK = 1.0
 
 
-class Lines:
-    """Plain lines, each with the seconds since the start.
+class Lines(lines.Lines[report_lib.Picture]):
+    """One line for each change.
 
     :param stream: where they go.
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._began = time.monotonic()
+        super().__init__(stream)
         # What was told: of each server why it waits, and of the gates.
         self._wait_events: dict[str, list[tuple[str, ...]]] = {}
         self._gates = 'none -> none'
         self._gates_at = self._began
-
-    def __enter__(self) -> 'Lines':
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Nothing is to be put back."""
-
-    def say(self, text: str) -> None:
-        """Tell of anything."""
-        seconds = time.monotonic() - self._began
-        self._write(f'{seconds:7.1f}  {text}')
 
     def picture(self, picture: report_lib.Picture) -> None:
         """Tell of what changed."""
@@ -76,10 +65,6 @@ class Lines:
         if line != self._gates and now - self._gates_at >= GATES_TICK:
             self._gates, self._gates_at = line, now
             self.say(f'gates  {line}')
-
-    def _write(self, line: str) -> None:
-        self._stream.write(f'{line}\n')
-        self._stream.flush()
 
 
 def _lasting(server: records.Server) -> list[snapshot_lib.Wait]:

@@ -1,25 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The demo for a terminal: a table that lives.
+"""The demo for a terminal: who is shown in the table that lives, and how.
 
-What is told last stays on the screen, and the terminal is left as it was
-found, whatever happens.
+Who matters most comes first, as the end may not fit on the screen.
 """
 
 from collections import Counter
-from typing import TextIO
 
-from rich import box
 from rich import console
-from rich import live
 from rich import table
 from rich import text
 
-from nova_throttle.demo import lines
 from nova_throttle.demo import records
 from nova_throttle.demo import report
+from nova_throttle.screen import table as table_lib
 
-# Who comes first, as the end may not fit on the screen.
+# Who comes first.
 STYLES = {
     'error': 'bold red',
     'failed': 'bold red',
@@ -35,37 +31,6 @@ STYLES = {
 ORDER = list(STYLES)
 
 
-class Table(lines.Lines):
-    """Plain lines for what is done, and a table below that lives.
-
-    :param stream: the terminal.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
-        # It is drawn by whoever calls us, and what Nova writes is no part.
-        self._live = live.Live(
-            console=console.Console(file=stream, highlight=False),
-            auto_refresh=False,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-
-    def __enter__(self) -> 'Table':
-        self._live.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._live.stop()
-
-    def picture(self, picture: report.Picture) -> None:
-        """Show the drain."""
-        self._live.update(draw(picture), refresh=True)
-
-    def _write(self, line: str) -> None:
-        self._live.console.print(line, markup=False)
-
-
 def draw(picture: report.Picture) -> console.RenderableType:
     """Draw a drain, what matters most first."""
     return console.Group(_gates(picture), _counts(picture), _servers(picture))
@@ -76,7 +41,7 @@ def _gates(picture: report.Picture) -> table.Table:
     names = [records.SOURCE, records.DESTINATION]
     if picture.limits_transfers:
         names += [records.TRANSFER_OUT, records.TRANSFER_IN]
-    drawn = _table('Gates', *(name.capitalize() for name in names))
+    drawn = table_lib.grid('Gates', *(name.capitalize() for name in names))
     for host, gates in picture.gates.items():
         drawn.add_row(host, *(gates.get(name, '') for name in names))
     return drawn
@@ -84,15 +49,11 @@ def _gates(picture: report.Picture) -> table.Table:
 
 def _counts(picture: report.Picture) -> text.Text:
     found = Counter(server.status for server in picture.servers)
-    return text.Text('   ').join(
-        text.Text(f'{found[status]} {status}', style)
-        for status, style in STYLES.items()
-        if found[status]
-    )
+    return table_lib.counts(found, STYLES)
 
 
 def _servers(picture: report.Picture) -> table.Table:
-    drawn = _table('Server', 'From', 'To', 'Phase')
+    drawn = table_lib.grid('Server', 'From', 'To', 'Phase')
     # The one column that gives way in a narrow terminal.
     drawn.add_column('Waits For')
     for name in ('Waited', 'Took'):
@@ -109,15 +70,6 @@ def _servers(picture: report.Picture) -> table.Table:
             f'{server.waited:.1f} s' if server.waited else '',
             f'{server.took:.1f} s' if server.took else '',
         )
-    return drawn
-
-
-def _table(*names: str) -> table.Table:
-    drawn = table.Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0)
-    )
-    for name in names:
-        drawn.add_column(name, no_wrap=True)
     return drawn
 
 

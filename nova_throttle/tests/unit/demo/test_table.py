@@ -12,6 +12,7 @@ from nova_throttle.admission import snapshot
 from nova_throttle.demo import records
 from nova_throttle.demo import report
 from nova_throttle.demo import table
+from nova_throttle.screen import table as table_lib
 
 
 FULL = snapshot.WaitReason.GATE_FULL
@@ -107,7 +108,7 @@ class DrawTestCase(testtools.TestCase):
 class TableTestCase(testtools.TestCase):
     def test_what_is_told_stays(self):
         stream = io.StringIO()
-        with table.Table(stream) as screen:
+        with table_lib.Table(stream, table.draw) as screen:
             print('what Nova writes')
             screen.say('Booting [2]')
             screen.picture(report.Picture({}, servers('queued')))

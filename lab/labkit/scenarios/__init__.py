@@ -26,6 +26,7 @@ from labkit.scenarios import chaos
 from labkit.scenarios import crash
 from labkit.scenarios import destination
 from labkit.scenarios import drain
+from labkit.scenarios import drain_host
 from labkit.scenarios import limit
 from labkit.scenarios import link
 from labkit.scenarios import power
@@ -39,6 +40,7 @@ ALL: dict[str, Callable[[Stage], Iterator[Case]]] = {
     'queue': queue.run,
     'drain': drain.run,
     'link': link.run,
+    'drain-host': drain_host.run,
     'storm': storm.run,
     'crash': crash.run,
     'stop': stop.run,

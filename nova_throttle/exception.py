@@ -24,6 +24,13 @@ class ThrottleError(Exception):
         """Whether what it is about may be over if one tries again."""
         return False
 
+    def format_message(self) -> str:
+        """Return what a user may read, for an event of an instance action.
+
+        Nova asks for it by this name; otherwise it shows that of our class.
+        """
+        return str(self.args[0])
+
     def __init__(self, message: str | None = None, **data: Any) -> None:
         # oslo.messaging sends args and kwargs along.
         self.kwargs = data
@@ -300,6 +307,45 @@ class BusSilent(ThrottleError):
 
 class UnreadableConfig(ThrottleError):
     msg_fmt = 'the configuration cannot be used: %(reason)s'
+
+
+class MissingLibrary(ThrottleError):
+    msg_fmt = "%(name)s is not installed: pip install 'nova-throttle[drain]'"
+
+
+class CloudAway(ThrottleError):
+    """Nova's API did not answer, or not with what was asked for."""
+
+    msg_fmt = "Nova's API cannot be used: %(reason)s"
+
+    @property
+    def may_pass(self) -> bool:
+        return True
+
+
+class CloudRefused(ThrottleError):
+    """Nova's API said no."""
+
+    msg_fmt = 'Nova refused: %(reason)s'
+
+
+class NoComputeService(ThrottleError):
+    msg_fmt = 'there is no nova-compute on host %(host)s'
+
+
+class HostDown(ThrottleError):
+    msg_fmt = (
+        'nova-compute of host %(host)s is down: nothing can leave it by '
+        'migration'
+    )
+
+
+class NotDraining(ThrottleError):
+    msg_fmt = 'host %(host)s is not being drained'
+
+
+class NoDrain(ThrottleError):
+    msg_fmt = 'nothing has migrated from host %(host)s then'
 
 
 class ActivationError(ThrottleError):

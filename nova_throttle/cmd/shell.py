@@ -15,6 +15,9 @@ from cliff import app
 from cliff import command
 from cliff import commandmanager
 
+from nova_throttle.cmd import drain
+from nova_throttle.cmd import drain_report
+from nova_throttle.cmd import drains
 from nova_throttle.cmd import gate
 from nova_throttle.cmd import metrics
 from nova_throttle.cmd import migration
@@ -22,6 +25,12 @@ from nova_throttle.cmd import queue
 from nova_throttle import version as version_lib
 
 COMMANDS: dict[str, type[command.Command]] = {
+    'drain cancel': drains.DrainCancel,
+    'drain list': drains.DrainList,
+    'drain report': drain_report.DrainReport,
+    'drain show': drains.DrainShow,
+    'drain start': drain.DrainStart,
+    'drain undo': drains.DrainUndo,
     'gate list': gate.GateList,
     'limit set': gate.LimitSet,
     'metrics': metrics.Metrics,
@@ -32,8 +41,9 @@ COMMANDS: dict[str, type[command.Command]] = {
 DESCRIPTION = """
 See and change what nova-throttle does on a host, while it works.
 
-Run it where nova.conf names the message bus of the host's cell: on any
-compute host or conductor of that cell.
+Commands about drains use Nova's API, with the credentials of an administrator
+(OS_*, or --os-cloud). Run the others where nova.conf names the message bus of
+the host's cell: on any compute host or conductor of that cell.
 """
 
 # Seconds to wait for a host's answer.

@@ -23,6 +23,7 @@ FORMATS = {
     '--format',
     '--max-width',
     '--noindent',
+    '--prefix',
     '--print-empty',
     '--quote',
     '--sort-ascending',

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What every command has, wherever it asks.
+
+Whatever goes wrong is one line. Nothing here needs Nova: hosts can be drained
+from a machine that has none.
+"""
+
+import argparse
+import functools
+import re
+import reprlib
+from typing import Any
+from typing import NoReturn
+from typing import TYPE_CHECKING
+
+from cliff import columns
+from cliff import command
+
+from nova_throttle import exception
+
+if TYPE_CHECKING:
+    Column = columns.FormattableColumn[Any]
+else:
+    # Not generic in older releases.
+    Column = columns.FormattableColumn
+
+
+class Command(command.Command):
+    """A command whose error is one line."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return a parser that says errors in one line."""
+        parser = super().get_parser(prog_name)
+        parser.error = functools.partial(  # type: ignore[method-assign]
+            _usage_error, parser
+        )
+        self.add_arguments(parser)
+        return parser
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add what the command wants to know."""
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run the command.
+
+        :returns: the exit status.
+        """
+        try:
+            return super().run(parsed_args)
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            self.complain(one_line(error))
+            return 1
+
+    def complain(self, why: str) -> None:
+        """Say in one line what is wrong."""
+        self.app.stderr.write(f'{self.app.NAME}: {why}\n')
+
+
+class Lines(Column):
+    """Several values, one a line."""
+
+    def human_readable(self) -> str:
+        """Return the values as lines."""
+        return '\n'.join(self._value)
+
+
+def add_host(parser: argparse.ArgumentParser) -> None:
+    """Have a command want a host."""
+    parser.add_argument(
+        'host',
+        metavar='HOST',
+        type=host_name,
+        help='the host, as Nova names it',
+    )
+
+
+def host_name(text: str) -> str:
+    """Return the name of a host, or refuse it."""
+    if not text or any(c.isspace() or not c.isprintable() for c in text):
+        error = exception.InvalidHost(host=reprlib.repr(text))
+        raise argparse.ArgumentTypeError(str(error))
+    return text
+
+
+def one_line(error: Exception) -> str:
+    """Return an error as one line, without secrets."""
+    text = str(error)
+    if isinstance(error, exception.ThrottleError):
+        # As text, what came from another host has a traceback.
+        text = str(error.args[0])
+    # A library's error may quote a URL.
+    masked = re.sub(r'//\S*@', '//***@', ' '.join(text.split()))
+    return masked or type(error).__name__
+
+
+def _usage_error(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    parser.exit(2, f'{parser.prog}: {message} (see {parser.prog} --help)\n')

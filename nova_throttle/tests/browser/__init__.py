@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What is drawn, in a real browser: ``tox -e browser``."""

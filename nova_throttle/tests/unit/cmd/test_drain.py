@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The commands about drains, without a Nova that answers."""
+
+import os
+
+import fixtures
+import testtools
+
+from nova_throttle.tests import shell as shell_lib
+
+
+class DrainTestCase(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        for name in list(os.environ):
+            if name.startswith('OS_') and not name.startswith('OS_NOVA'):
+                self.useFixture(fixtures.EnvironmentVariable(name))
+
+    def assert_fails(self, expected_status, expected, *words):
+        status, out, err = shell_lib.run('drain', *words)
+        self.assertEqual((expected_status, ''), (status, out))
+        (line,) = err.splitlines()
+        self.assertTrue(line.startswith('nova-throttle'), line)
+        self.assertIn(expected, line)
+
+    def test_misuse(self):
+        for expected, *more in (
+            ('is not drained to itself', '--target', 'src'),
+            ('with --wait only', '--deadline', '4h'),
+            ('needs --deadline', '--wait', '--at-deadline', 'report'),
+            ("not '4 hours'", '--deadline', '4 hours'),
+            ("not '0h'", '--deadline', '0h'),
+            ("not '0'", '--attempts', '0'),
+            ('one line of 1 to 238', '--reason', ' '),
+            ('one line of 1 to 238', '--reason', 'x' * 239),
+            ("'' is no name of a host", '--target', ''),
+        ):
+            self.assert_fails(2, expected, 'start', 'src', *more)
+
+    def test_no_way_to_nova(self):
+        for expected, environment in (
+            ("Nova's API cannot be used: ", {}),
+            (
+                "Nova's API cannot be used: ",
+                {
+                    'OS_AUTH_TYPE': 'none',
+                    # A port that nobody listens on.
+                    'OS_COMPUTE_ENDPOINT_OVERRIDE': 'http://127.0.0.1:1/v2.1',
+                },
+            ),
+        ):
+            for name, value in environment.items():
+                self.useFixture(fixtures.EnvironmentVariable(name, value))
+            self.assert_fails(1, expected, 'start', 'src')
+
+    def test_no_such_cloud(self):
+        self.assert_fails(1, 'moon', 'start', 'src', '--os-cloud', 'moon')
+
+    def test_without_the_extra(self):
+        self.useFixture(
+            fixtures.MonkeyPatch('nova_throttle.drain.cloud.openstack', None)
+        )
+        self.assert_fails(
+            1,
+            "openstacksdk is not installed: pip install 'nova-throttle[",
+            *('start', 'src'),
+        )

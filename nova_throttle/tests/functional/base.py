@@ -426,9 +426,8 @@ class ThrottleTestCase(
         self.assertEqual([], self.allocations(migration.uuid))
         self.wait_for(lambda: migration.uuid not in self.owners())
         self.assert_bound(server, host)
-        self.assertNotIn(
-            server['id'], self.src.manager._waiting_live_migrations
-        )
+        waiting = self.src.manager._waiting_live_migrations
+        self.wait_for(lambda: server['id'] not in waiting)
         self.wait_for(lambda: self._journaled(server) is None)
         if event:
             self.wait_for(lambda: self._event(server) is not None)

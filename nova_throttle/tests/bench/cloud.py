@@ -16,6 +16,7 @@ from typing import Any
 import unittest
 from unittest import mock
 
+import fixtures
 from nova.compute import rpcapi
 from nova.compute import task_states
 from nova.compute import vm_states
@@ -24,6 +25,7 @@ from nova import objects
 from nova.tests.functional.libvirt import base as libvirt_base
 from oslo_utils import uuidutils
 
+from nova_throttle.compute import sight
 from nova_throttle.demo import sqlite
 from nova_throttle import fixture
 
@@ -41,16 +43,16 @@ class Stage:
         self.begun: list[float] = []
         self.ended: list[float] = []
         self._seconds = seconds
-        self._curtain = threading.Event()
+        self.curtain = threading.Event()
 
     def work(self, *args: Any) -> None:
         self.begun.append(time.perf_counter())
-        self._curtain.wait(PATIENCE)
+        self.curtain.wait(PATIENCE)
         time.sleep(self._seconds)
         self.ended.append(time.perf_counter())
 
     def open(self) -> None:
-        self._curtain.set()
+        self.curtain.set()
 
 
 class Cloud(libvirt_base.ServersTestBase):
@@ -68,6 +70,18 @@ class Cloud(libvirt_base.ServersTestBase):
     def setUp(self) -> None:
         self.useFixture(sqlite.PatientSqlite())
         super().setUp()
+        # There are records only.
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova_throttle.compute.sight.of_guest',
+                lambda driver, instance: sight.Sight.RUNS,
+            )
+        )
+        self._start_hosts()
+        self.manager = self.computes['src'].manager
+        self._rpcapi = rpcapi.ComputeAPI()
+
+    def _start_hosts(self) -> None:
         self.flags(max_concurrent_live_migrations=1)
         # Looked at before a request that waited starts. It is plain on both
         # sides: there is no limit on what comes in to compare ours with.
@@ -75,8 +89,6 @@ class Cloud(libvirt_base.ServersTestBase):
         if self._ours:
             self.useFixture(fixture.ThrottleFixture())
         self.start_compute(hostname='src')
-        self.manager = self.computes['src'].manager
-        self._rpcapi = rpcapi.ComputeAPI()
 
     def runTest(self) -> None:
         self._measure(self)
@@ -91,12 +103,12 @@ class Cloud(libvirt_base.ServersTestBase):
             stage.open()
             self._wait_for(lambda: not self.manager._in_progress_tasks)
 
-    def request(self) -> dict[str, Any]:
+    def request(self, source: str = 'src') -> dict[str, Any]:
         """Make a request, with the records that it needs."""
         context = nova_context.RequestContext('user', 'project', is_admin=True)
         cell = self.host_mappings['src'].cell_mapping
         with nova_context.target_cell(context, cell) as cell_context:
-            arguments = make_arguments(cell_context)
+            arguments = make_arguments(cell_context, source)
             arguments['instance'].create()
             arguments['migration'].create()
             objects.InstanceAction.action_start(
@@ -104,9 +116,9 @@ class Cloud(libvirt_base.ServersTestBase):
             )
         return {'ctxt': context, **arguments}
 
-    def ask(self, request: dict[str, Any]) -> None:
+    def ask(self, request: dict[str, Any], source: str = 'src') -> None:
         """Send a request to the source, as the conductor does."""
-        self._rpcapi.live_migration(host='src', **request)
+        self._rpcapi.live_migration(host=source, **request)
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[list[float]]:
@@ -138,14 +150,14 @@ class Cloud(libvirt_base.ServersTestBase):
             time.sleep(0.01)
 
 
-def make_arguments(context: Any) -> dict[str, Any]:
+def make_arguments(context: Any, source: str = 'src') -> dict[str, Any]:
     """Make the arguments of one live migration, not saved."""
     instance = objects.Instance(
         context,
         uuid=uuidutils.generate_uuid(),
         user_id=context.user_id,
         project_id=context.project_id,
-        host='src',
+        host=source,
         vm_state=vm_states.ACTIVE,
         task_state=task_states.MIGRATING,
     )
@@ -154,7 +166,7 @@ def make_arguments(context: Any) -> dict[str, Any]:
         uuid=uuidutils.generate_uuid(),
         instance_uuid=instance.uuid,
         migration_type='live-migration',
-        source_compute='src',
+        source_compute=source,
         dest_compute='dest',
         status='accepted',
     )
@@ -167,15 +179,19 @@ def make_arguments(context: Any) -> dict[str, Any]:
     }
 
 
-def run(ours: bool, measure: Callable[[Cloud], Any]) -> Any:
+def run(
+    ours: bool, measure: Callable[[Any], Any], kind: type[Cloud] = Cloud
+) -> Any:
     """Return what a measurement found in a cloud of its own.
+
+    :param kind: of the cloud.
 
     :raises RuntimeError: if it failed.
     """
     # Not on the test case: it deletes its attributes when it ends.
     found: list[Any] = []
     result = unittest.TestResult()
-    Cloud(ours, lambda cloud: found.append(measure(cloud))).run(result)
+    kind(ours, lambda cloud: found.append(measure(cloud))).run(result)
     for _, trace in result.errors + result.failures:
         raise RuntimeError(trace)
     return found[0]

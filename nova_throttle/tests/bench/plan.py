@@ -37,19 +37,21 @@ class Size:
 
     :param rounds: how often each side has its turn in each mode.
     :param queue: requests whose handling and hand-over are timed.
+    :param transfers: prepared ones that wait for the link.
     :param waiting: requests whose memory is measured.
     :param steps: steps of the core at each length of its queue.
     """
 
     rounds: int
     queue: int
+    transfers: int
     waiting: int
     steps: int
 
 
 SIZES = {
-    'full': Size(rounds=3, queue=200, waiting=1000, steps=3000),
-    'quick': Size(rounds=1, queue=50, waiting=1000, steps=500),
+    'full': Size(rounds=3, queue=200, transfers=50, waiting=1000, steps=3000),
+    'quick': Size(rounds=1, queue=50, transfers=20, waiting=1000, steps=500),
 }
 
 # By mode, and then by side.

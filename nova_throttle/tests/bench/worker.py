@@ -41,6 +41,8 @@ def _nova(ours: bool, size: plan.Size) -> figures.Figures:
             **_module('footprint').measure(cloud, size.waiting),
         },
     )
+    if ours:
+        found |= _module('transfer').measure(size.transfers)
     return found
 
 

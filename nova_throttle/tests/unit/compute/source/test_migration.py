@@ -27,7 +27,7 @@ def make(
         'dest',
         types.SimpleNamespace(uuid='instance'),
         False,
-        types.SimpleNamespace(uuid='migration'),
+        types.SimpleNamespace(uuid='migration', status='running'),
         None,
         request=types.SimpleNamespace(),
         publish=publish,

@@ -216,23 +216,10 @@ class PropertiesTestCase(testtools.TestCase):
             self.assertEqual(0, found.stalled)
             remaining = int(remaining * share)
 
-    @hypothesis.given(
-        st.dictionaries(
-            st.sampled_from(
-                [
-                    'memory_processed',
-                    'memory_remaining',
-                    'memory_iteration',
-                    'memory_dirty_rate',
-                    'memory_page_size',
-                    'disk_total',
-                ]
-            ),
-            st.sampled_from((None, '', 'x', 2.5, -5, 0, 1, 4)),
-        ),
-        st.floats(-10, 10),
-    )
-    def test_odd_values_break_nothing(self, stats, now):
-        estimator = progress.Estimator()
-        estimator.observe(stats, 0.0)
-        estimator.observe(stats, now)
+    def test_odd_values_break_nothing(self):
+        for key in job(disk_total=0, memory_dirty_rate=0):
+            for value in (None, '', 'x', 2.5, -5):
+                estimator = progress.Estimator()
+                for now in (0.0, 1.0, -1.0):
+                    found = estimator.observe({**job(5, 5), key: value}, now)
+                    self.assertGreaterEqual(found.remaining, 0)

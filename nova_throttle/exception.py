@@ -46,6 +46,10 @@ class DuplicateRequest(ThrottleError):
     msg_fmt = 'live migration %(migration_uuid)s is already known'
 
 
+class NotQueued(ThrottleError):
+    msg_fmt = 'live migration %(migration_uuid)s is not queued here'
+
+
 class NotInProgress(ThrottleError):
     msg_fmt = (
         'live migration %(migration_uuid)s owns no slot, or waits already'

@@ -112,7 +112,7 @@ class Admission:
         if member is None or last not in member.owned:
             raise exception.NotInProgress(migration_uuid=migration_uuid)
         self.members.give_back(member, last)
-        if not self.standstill:
+        if not self._stands_still(last):
             # Those that waited ask for its slots elsewhere before it does.
             self.stages[last].refresh()
         self.members.go_behind_all(member, last, ticket, self._clock())
@@ -175,8 +175,8 @@ class Admission:
     def admit(self) -> Effects:
         """Make an owner of the next that can start, of one only."""
         grant = None
-        while not self.standstill and grant is None:
-            found = self.stages.next()
+        while grant is None:
+            found = self.stages.next(self._stands_still)
             if found is None:
                 break
             grant = self._take(*found)
@@ -196,7 +196,7 @@ class Admission:
         for index, waiting in self.stages.find(granted.migration_uuid):
             if granted.gate not in waiting.lacking:
                 continue
-            if self.standstill:
+            if self._stands_still(index):
                 self.stages[index].decline(waiting)
             elif self.stages[index].grant(waiting, granted.gate):
                 start = self._take(index, waiting)
@@ -211,6 +211,11 @@ class Admission:
             self.stages[index].defer(waiting, reason)
         return self.admit()
 
+    def change(self, member: Member, request: Request) -> Effects:
+        """Give what waits another priority, or hold it, or release it."""
+        self.members.change(member, request, self._stands_still)
+        return self.admit()
+
     def resize(self, gate: str, limit: int) -> Effects:
         """Change the limit of a gate."""
         self.stages.of_gate(gate).gates[gate].resize(limit)
@@ -219,8 +224,9 @@ class Admission:
     def halt(self, reason: Standstill) -> Effects:
         """Let nothing start until a reason is taken."""
         self.standstill |= {reason}
-        for stage in self.stages:
-            stage.retreat()
+        for index, stage in enumerate(self.stages):
+            if self._stands_still(index):
+                stage.retreat()
         return self._effects()
 
     def resume(self, reason: Standstill) -> Effects:
@@ -265,8 +271,12 @@ class Admission:
         now = self._clock()
         waiting = self.members.enter(member, index, ticket, now, first)
         waived = self.stages.waived(waiting.needs, now)
-        self.stages[index].enter(waiting, waived, bool(self.standstill))
+        still = self._stands_still(index)
+        self.stages[index].enter(waiting, waived, still)
         return waiting
+
+    def _stands_still(self, index: int) -> bool:
+        return bool(standstill_lib.of_stage(self.standstill, index))
 
     def _take(
         self, index: int, waiting: queue.Waiting
@@ -277,8 +287,8 @@ class Admission:
         return effects_lib.Grant(waiting.request, name, waiting.ticket)
 
     def _effects(self, start: effects_lib.Grant | None = None) -> Effects:
-        if not self.standstill:
-            for stage in self.stages:
+        for index, stage in enumerate(self.stages):
+            if not self._stands_still(index):
                 stage.refresh()
         tell: tuple[str, ...] = ()
         if self._keepers:

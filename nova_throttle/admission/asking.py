@@ -30,15 +30,24 @@ class _Line:
         self.members: dict[str, Waiting] = {}
         self.asking: dict[str, Waiting] = {}
         # Those that do not ask, in their order; some are here in vain.
-        self.idle: list[tuple[int, int, Waiting]] = []
+        self.idle: list[queue.Item] = []
+
+    def enter(self, waiting: Waiting, free: float) -> None:
+        """Have a request ask if it could start, or is the first."""
+        is_first = all(waiting < other for other in self.asking.values())
+        may_ask = free > len(self.asking) or (free > 0 and is_first)
+        waiting.insists, waiting.refuser = False, None
+        if may_ask and not waiting.rests:
+            self.ask(waiting)
+        else:
+            self.rest(waiting)
 
     def rest(self, waiting: Waiting) -> None:
         """Have a request wait until more could start."""
         self.asking.pop(waiting.uuid, None)
         waiting.asks = waiting.insists = False
         waiting.refuser = None
-        item = (waiting.priority, waiting.sequence, waiting)
-        heapq.heappush(self.idle, item)
+        heapq.heappush(self.idle, waiting.item)
 
     def ask(self, waiting: Waiting) -> None:
         waiting.asks = True
@@ -46,9 +55,10 @@ class _Line:
 
     def next_idle(self) -> Waiting | None:
         while self.idle:
-            waiting = self.idle[0][2]
+            rank, _, waiting = self.idle[0]
             here = self.members.get(waiting.uuid) is waiting
-            if here and not waiting.asks and not waiting.deferred:
+            here = here and waiting.rank == rank
+            if here and not waiting.asks and not waiting.rests:
                 return waiting
             heapq.heappop(self.idle)
         return None
@@ -86,11 +96,7 @@ class Asking:
         if line is None:
             line = self._lines[waiting.needs] = _Line()
         line.members[waiting.uuid] = waiting
-        first = free > 0 and all(waiting < w for w in line.asking.values())
-        if free > len(line.asking) or first:
-            line.ask(waiting)
-        else:
-            line.rest(waiting)
+        line.enter(waiting, free)
         self._say(waiting)
 
     def remove(self, waiting: Waiting, standing: Standing) -> None:
@@ -128,6 +134,18 @@ class Asking:
         self._lines[waiting.needs].rest(waiting)
         self._say(waiting)
 
+    def change(self, waiting: Waiting, free: float) -> None:
+        """Give back what a request has, and say at all gates what it is now.
+
+        :param free: how many could start at this host.
+        """
+        waiting.said = ()
+        self._drop(waiting)
+        line = self._lines[waiting.needs]
+        line.asking.pop(waiting.uuid, None)
+        line.enter(waiting, free)
+        self._say(waiting)
+
     def refuse(self, waiting: Waiting, gate: request_lib.RemoteGate) -> bool:
         """Note that a gate has no slot now.
 
@@ -148,7 +166,7 @@ class Asking:
         """Have slots kept for a request, one gate after the other."""
         line = self._lines.get(waiting.needs)
         here = line is not None and line.members.get(waiting.uuid) is waiting
-        if line is None or not here or waiting.deferred or waiting.eligible:
+        if line is None or not here or waiting.rests or waiting.eligible:
             return
         waiting.insists = True
         line.ask(waiting)

@@ -8,6 +8,7 @@ called while it is held.
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import dataclasses
 import time
 
 from nova_throttle.admission import admission
@@ -19,6 +20,7 @@ from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.admission import standstill
 from nova_throttle.admission import turns
+from nova_throttle import exception
 
 Effects = effects_lib.Effects
 Request = request_lib.Request
@@ -167,6 +169,35 @@ class Controller(turns.Turns):
         with self._lock:
             effects = self._admission.defer(migration_uuid, reason)
         self._dispatcher.carry_out(effects)
+
+    def change(
+        self,
+        migration_uuid: str,
+        *,
+        priority: int | None = None,
+        held: bool | None = None,
+    ) -> Request:
+        """Change what an operator may change of a request that waits.
+
+        :param priority: it stands where it would if it had come with this.
+        :param held: whether it is passed over, as if it were deferred, which
+            it may be as well; only while it waits for its first stage.
+        :returns: the request as it is now.
+        :raises NotQueued: if it does not wait, or has entered a stage.
+        """
+        with self._lock:
+            member = self._admission.members.waiting(migration_uuid)
+            if held is not None and member.owned:
+                raise exception.NotQueued(migration_uuid=migration_uuid)
+            request = member.request
+            request = dataclasses.replace(
+                request,
+                priority=request.priority if priority is None else priority,
+                held=request.held if held is None else held,
+            )
+            effects = self._admission.change(member, request)
+        self._dispatcher.carry_out(effects)
+        return request
 
     # Gates, and whether anything starts
 

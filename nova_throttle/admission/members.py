@@ -7,10 +7,12 @@ It waits for one stage at most, and owns those before it; but for the deck,
 see the stages.
 """
 
+from collections.abc import Callable
 from concurrent import futures
 import dataclasses
 
 from nova_throttle.admission import effects
+from nova_throttle.admission import priority
 from nova_throttle.admission import queue
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import stages as stages_lib
@@ -51,6 +53,16 @@ class Members:
         """Return a request that is known."""
         return self._members.get(migration_uuid)
 
+    def waiting(self, migration_uuid: str) -> Member:
+        """Return a request that waits.
+
+        :raises NotQueued: if it does not.
+        """
+        member = self._members.get(migration_uuid)
+        if member is None or not member.waits:
+            raise exception.NotQueued(migration_uuid=migration_uuid)
+        return member
+
     def go_behind_all(
         self, member: Member, index: int, ticket: Ticket, now: float
     ) -> None:
@@ -60,10 +72,11 @@ class Members:
         """
         latest = max(m.request.arrival for m in self._members.values())
         request = dataclasses.replace(member.request, arrival=latest)
+        sequence = self._stages[0].queue.number()
         member.request = request
         member.stood = queue.Waiting(
-            request.priority,
-            self._stages[0].queue.number(),
+            priority.rank(request.priority, sequence),
+            sequence,
             request,
             request.needs[index],
             ticket,
@@ -106,6 +119,17 @@ class Members:
             request, request.needs[index], ticket, now, first, member.stood
         )
         return waiting
+
+    def change(
+        self, member: Member, request: Request, still: Callable[[int], bool]
+    ) -> None:
+        """Give a request that waits another priority, or hold it.
+
+        :param still: tells whether nothing enters a stage now.
+        """
+        member.request = request
+        for index, waiting in member.waits.items():
+            self._stages[index].change(waiting, request, still(index))
 
     def take(self, index: int, waiting: queue.Waiting) -> bool:
         """Make an owner of a request, unless its ticket was cancelled."""

@@ -2,10 +2,10 @@
 
 """Which is next.
 
-The order is (priority, arrival). A request whose own gates are full is
-passed over, but only so often: then its turn is reserved, so that nothing
-waits for ever. One that lacks a slot elsewhere, or is deferred, is never
-next; it keeps its position.
+The order is that of arrival, with a head start for a higher priority. A
+request whose own gates are full is passed over, but only so often: then its
+turn is reserved, so that nothing waits for ever. One that lacks a slot
+elsewhere, is deferred or held, is never next; it keeps its position.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ import heapq
 import itertools
 import operator
 
+from nova_throttle.admission import priority as priority_lib
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
 
@@ -22,7 +23,7 @@ from nova_throttle.admission import snapshot as snapshot_lib
 # is reserved. Small: a reservation costs little (see _reserve).
 PATIENCE = 8
 
-_ORDER = operator.attrgetter('priority', 'sequence')
+_ORDER = operator.attrgetter('rank', 'sequence')
 
 # What requests need that stand in one lane.
 _Key = tuple[request_lib.Needs, bool]
@@ -32,7 +33,7 @@ _Key = tuple[request_lib.Needs, bool]
 class Waiting:
     """A request that waits for a stage, with its position in the order."""
 
-    priority: int
+    rank: int
     sequence: int
     request: request_lib.Request = dataclasses.field(compare=False)
     needs: request_lib.Needs = dataclasses.field(compare=False)
@@ -66,9 +67,14 @@ class Waiting:
         return self.request.migration_uuid
 
     @property
+    def rests(self) -> bool:
+        """Whether it may not start whatever is free."""
+        return self.deferred is not None or self.request.held
+
+    @property
     def eligible(self) -> bool:
         """Whether only gates of this host can keep it from starting."""
-        return not self.missing and not self.deferred
+        return not self.missing and not self.rests
 
     @property
     def lacking(self) -> tuple[request_lib.RemoteGate, ...]:
@@ -78,9 +84,16 @@ class Waiting:
     @property
     def lane(self) -> _Key:
         """What it needs: those that need the same stand in one lane."""
-        if self.missing:
-            return self.needs, bool(self.deferred)
-        return request_lib.Needs(self.needs.gates), bool(self.deferred)
+        gates = request_lib.Needs(self.needs.gates)
+        return self.needs if self.missing else gates, self.rests
+
+    @property
+    def item(self) -> 'Item':
+        """How it stands in a heap until its rank changes."""
+        return self.rank, self.sequence, self
+
+
+Item = tuple[int, int, Waiting]
 
 
 def in_order(some: Iterable[Waiting]) -> list[Waiting]:
@@ -99,15 +112,14 @@ class _Lane:
     """Requests that need the same gates: only the first can be next."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Waiting]] = []
+        self._heap: list[Item] = []
         self._count = 0
 
     def add(self, waiting: Waiting) -> None:
         waiting.at = self
         self._count += 1
         # One that has come back is there twice, which does no harm.
-        item = (waiting.priority, waiting.sequence, waiting)
-        heapq.heappush(self._heap, item)
+        heapq.heappush(self._heap, waiting.item)
 
     def discard(self, waiting: Waiting) -> None:
         waiting.at = None
@@ -115,17 +127,20 @@ class _Lane:
         # A heap cannot drop from its middle: forget in bulk, so that what
         # left cannot pile up behind a head that waits long.
         if len(self._heap) > 2 * self._count:
-            here = {i[:2]: i for i in self._heap if i[2].at is self}
+            here = {i[:2]: i for i in self._heap if self._has(i)}
             self._heap = list(here.values())
             heapq.heapify(self._heap)
 
     def head(self) -> Waiting | None:
         while self._heap:
-            waiting = self._heap[0][2]
-            if waiting.at is self:
-                return waiting
+            if self._has(self._heap[0]):
+                return self._heap[0][2]
             heapq.heappop(self._heap)
         return None
+
+    def _has(self, item: Item) -> bool:
+        rank, _, waiting = item
+        return waiting.at is self and waiting.rank == rank
 
 
 class WaitQueue:
@@ -148,9 +163,6 @@ class WaitQueue:
         self._waiting: dict[str, tuple[Waiting, _Key]] = {}
         # Whose patience has come to its end since this was emptied.
         self._impatient: list[Waiting] = []
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
     def get(self, migration_uuid: str) -> Waiting | None:
         """Return a request that waits, by its migration UUID."""
@@ -191,21 +203,27 @@ class WaitQueue:
         :returns: its position in the order.
         """
         sequence = next(self._sequence_before if first else self._sequence)
+        if stood is not None:
+            sequence, now = stood.sequence, stood.since
         waiting = Waiting(
-            request.priority,
+            priority_lib.rank(request.priority, sequence),
             sequence,
             request,
             needs,
             ticket,
             now,
+            overtaken=stood.overtaken if stood else 0,
             missing=needs.remote,
         )
-        if stood is not None:
-            waiting.sequence = stood.sequence
-            waiting.since = stood.since
-            waiting.overtaken = stood.overtaken
         self._enter_lane(waiting)
         return waiting
+
+    def change(self, waiting: Waiting, request: request_lib.Request) -> None:
+        """Put a request where it stands as what it has become."""
+        self._leave_lane(waiting)
+        waiting.request = request
+        waiting.rank = priority_lib.rank(request.priority, waiting.sequence)
+        self._enter_lane(waiting)
 
     def place(self, waiting: Waiting) -> None:
         """Note that what a request lacks has changed, or may have."""
@@ -264,8 +282,6 @@ class WaitQueue:
 
     def take_impatient(self) -> list[Waiting]:
         """Return those that now get their turn reserved, each once."""
-        if not self._impatient:
-            return []
         impatient, self._impatient = self._impatient, []
         return impatient
 

@@ -10,7 +10,7 @@ from concurrent import futures
 import dataclasses
 from typing import NamedTuple
 
-DEFAULT_PRIORITY = 0
+from nova_throttle.admission import priority as priority_lib
 
 Ticket = futures.Future[None]
 
@@ -47,9 +47,10 @@ class Request:
     :param instance_uuid: the instance that migrates.
     :param destination: the host it migrates to.
     :param needs: what it needs for each stage, in their order.
-    :param priority: smaller starts earlier.
+    :param priority: its class: smaller starts earlier, see there.
     :param arrival: its position among the requests of all hosts, smaller is
         earlier; other hosts serve in this order.
+    :param held: whether it is passed over until an operator releases it.
     :param ticket: of the first stage. It is pending while the request waits,
         and running from admission until the slots are given back.
         ``ticket.cancel()`` returning True means that it never starts.
@@ -59,8 +60,9 @@ class Request:
     instance_uuid: str
     destination: str
     needs: tuple[Needs, ...]
-    priority: int = DEFAULT_PRIORITY
+    priority: int = priority_lib.Priority.NORMAL
     arrival: int = 0
+    held: bool = False
     ticket: Ticket = dataclasses.field(
         default_factory=futures.Future, repr=False
     )

@@ -20,10 +20,11 @@ class WaitReason(str, enum.Enum):
     ASKING = 'destination is asked'
     SILENT = 'destination does not answer'
     RESERVED = 'turn reserved for another'
+    HELD = 'held by an operator'
     DOWN = 'destination is down'
     FAILED = 'start failed and will be tried again'
     STARTING = 'service starts'
-    PAUSED = 'admission is paused'
+    PAUSED = 'queue is paused'
     STOPPING = 'service stops'
 
 

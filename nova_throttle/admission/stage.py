@@ -127,7 +127,7 @@ class Stage:
         if gate in waiting.waived:
             self.asking.void(waiting, gate)
         self.asking.grant(waiting, gate)
-        if waiting.deferred:
+        if waiting.rests:
             self.decline(waiting)
         elif waiting.insists:
             self.queue.place(waiting)
@@ -175,6 +175,17 @@ class Stage:
         if waiting.needs.remote:
             self.asking.decline(waiting)
         self.queue.place(waiting)
+
+    def change(self, waiting: Waiting, request: Request, still: bool) -> None:
+        """Give what waits another priority, or hold it, or release it.
+
+        :param still: nothing starts at this host now.
+        """
+        self.queue.change(waiting, request)
+        if waiting.needs.remote:
+            free = 0 if still else self.free(waiting.needs.gates)
+            self.asking.change(waiting, free)
+            self.queue.place(waiting)
 
     def retreat(self) -> None:
         """Let nothing ask elsewhere: nothing starts at this host."""

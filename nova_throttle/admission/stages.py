@@ -2,6 +2,7 @@
 
 """The stages of one host, in the order in which a request takes them."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 
@@ -109,10 +110,15 @@ class Stages:
             if waiting is not None:
                 yield index, waiting
 
-    def next(self) -> tuple[int, queue.Waiting] | None:
-        """Return what can start now, the furthest on its way first."""
+    def next(
+        self, still: Callable[[int], bool]
+    ) -> tuple[int, queue.Waiting] | None:
+        """Return what can start now, the furthest on its way first.
+
+        :param still: tells whether nothing enters a stage now.
+        """
         for index, stage in self._order:
-            waiting = stage.next()
+            waiting = None if still(index) else stage.next()
             if waiting is not None:
                 return index, waiting
         return None

@@ -16,7 +16,7 @@ class Standstill(str, enum.Enum):
     STARTING = 'starting'
     # What comes to this host is not known yet.
     COUNTING = 'counting'
-    # An operator wants it so.
+    # An operator wants nothing to leave; what is in progress goes on.
     PAUSED = 'paused'
     # The service stops: nothing is accepted either.
     STOPPING = 'stopping'
@@ -24,4 +24,16 @@ class Standstill(str, enum.Enum):
 
 # What keeps requests from leaving this host, and from coming to it.
 OUTGOING = frozenset(Standstill) - {Standstill.COUNTING}
-INCOMING = frozenset(Standstill) - {Standstill.STARTING}
+INCOMING = frozenset({Standstill.COUNTING, Standstill.STOPPING})
+
+
+def of_stage(
+    reasons: frozenset[Standstill], index: int
+) -> frozenset[Standstill]:
+    """Return why nothing enters a stage.
+
+    :param reasons: all that there are.
+    :param index: of the stage; what waits for another than the first is in
+        progress.
+    """
+    return reasons - {Standstill.PAUSED} if index else reasons

@@ -40,6 +40,8 @@ class _Queued(NamedTuple):
     """One request that waits, as it was at that instant."""
 
     waiting: queue.Waiting
+    rank: int
+    request: request_lib.Request
     missing: tuple[request_lib.RemoteGate, ...]
     deferred: WaitReason | None
     asks: bool
@@ -57,6 +59,8 @@ class StageLook(NamedTuple):
     queued: list[
         tuple[
             queue.Waiting,
+            int,
+            request_lib.Request,
             tuple[request_lib.RemoteGate, ...],
             WaitReason | None,
             bool,
@@ -83,7 +87,10 @@ def look_at(stage: stage_lib.Stage) -> StageLook:
     """Copy what a snapshot needs of a stage; the caller holds the lock."""
     return StageLook(
         stage.reservations(),
-        [(w, w.missing, w.deferred, w.asks) for w in stage.queue.all()],
+        [
+            (w, w.rank, w.request, w.missing, w.deferred, w.asks)
+            for w in stage.queue.all()
+        ],
     )
 
 
@@ -95,18 +102,17 @@ def in_order(look: Look) -> Iterator[queue.Waiting]:
 
 def snapshot(look: Look) -> snapshot_lib.Snapshot:
     """Make the frozen value of a look."""
-    reason = wait_reason(look.standstill)
-    standstill = (Wait(reason),) if reason else ()
     entries = [
-        (each.waiting, standstill or tuple(_waits(each, stage, look)))
-        for stage in reversed(look.stages)
+        (each, standstill or tuple(_waits(each, stage, look)))
+        for index, stage in reversed(list(enumerate(look.stages)))
+        for standstill in [_wait_still(look, index)]
         for each in sorted(map(_Queued._make, stage.queued), key=_position)
     ]
     return snapshot_lib.Snapshot(
         types.MappingProxyType(dict(look.gates)),
         tuple(
-            _entry(waiting, position, look.now - waiting.since, waits)
-            for position, (waiting, waits) in enumerate(entries, 1)
+            _entry(each, position, look.now, waits)
+            for position, (each, waits) in enumerate(entries, 1)
         ),
         Standstill.STOPPING in look.standstill,
     )
@@ -120,24 +126,29 @@ def wait_reason(standstill: Collection[Standstill]) -> WaitReason | None:
     return None
 
 
+def _wait_still(look: Look, index: int) -> tuple[Wait, ...]:
+    reason = wait_reason(standstill_lib.of_stage(look.standstill, index))
+    return (Wait(reason),) if reason else ()
+
+
 def _position(queued: _Queued) -> tuple[int, int]:
-    return queued.waiting.priority, queued.waiting.sequence
+    return queued.rank, queued.waiting.sequence
 
 
 def _entry(
-    waiting: queue.Waiting,
+    queued: _Queued,
     position: int,
-    seconds: float,
+    now: float,
     waits: tuple[Wait, ...],
 ) -> snapshot_lib.QueueEntry:
-    request = waiting.request
+    request = queued.request
     return snapshot_lib.QueueEntry(
         migration_uuid=request.migration_uuid,
         instance_uuid=request.instance_uuid,
         destination=request.destination,
-        priority=waiting.priority,
+        priority=request.priority,
         position=position,
-        seconds_waited=seconds,
+        seconds_waited=now - queued.waiting.since,
         waits_for=waits,
     )
 
@@ -146,6 +157,8 @@ def _waits(queued: _Queued, stage: StageLook, look: Look) -> list[Wait]:
     """Say what keeps a queued request from starting."""
     waiting = queued.waiting
     waits = []
+    if queued.request.held:
+        waits.append(Wait(WaitReason.HELD))
     if queued.deferred:
         waits.append(Wait(queued.deferred))
     for name in waiting.needs.gates:

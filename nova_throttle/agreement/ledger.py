@@ -2,9 +2,9 @@
 
 """What a destination knows of the slots of one of its gates.
 
-Each slot has a named owner. What waits is served by priority and arrival,
-whatever its source; one that came without a slot is an owner beyond the
-limit, and none is given before the owners are below it.
+Each slot has a named owner. What waits is served by rank, whatever its
+source; one that came without a slot is an owner beyond the limit, and none is
+given before the owners are below it.
 
 Not thread-safe: the destination holds its lock around every call.
 """
@@ -16,6 +16,7 @@ import heapq
 import itertools
 
 from nova_throttle.admission import limiter
+from nova_throttle.admission import priority
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.agreement import messages
 
@@ -72,7 +73,8 @@ class Claim:
     @property
     def order(self) -> tuple[int, int]:
         """Its position among those that wait."""
-        return self.item.priority, self.item.arrival
+        item = self.item
+        return priority.rank(item.priority, item.arrival), item.arrival
 
     def is_older(self, ask: messages.Ask) -> bool:
         """Tell whether a message is news about it."""

@@ -93,6 +93,8 @@ class Told:
                 self._begin(key, _Entry(request, gate, standing))
             return
         before, entry.standing = entry.standing, standing
+        # Its priority may be another by now.
+        entry.request = request
         self._count(before, standing)
         unsaid = key in self._news
         self._news[key] = entry

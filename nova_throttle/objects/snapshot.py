@@ -61,7 +61,8 @@ class Wait(core_object.CoreObject[core.Wait]):
     # Version 1.1: Added host and place, and the reasons of a destination
     # Version 1.2: Added the reason of a pause; place is called position
     # Version 1.3: Added the reasons of a fault that may pass
-    VERSION = '1.3'
+    # Version 1.4: Added the reason of one that is held
+    VERSION = '1.4'
     CORE = core.Wait
     SHAPES = {
         'reason': core_object.word(core.WaitReason),
@@ -84,6 +85,9 @@ class Wait(core_object.CoreObject[core.Wait]):
     ) -> None:
         """Make the plain data of an older version."""
         super().obj_make_compatible(primitive, target_version)
+        held = primitive.get('reason') == core.WaitReason.HELD.value
+        if held and base.is_before(target_version, '1.4'):
+            primitive['reason'] = core.WaitReason.PAUSED.value
         fault = primitive.get('reason') in _FAULTS
         if fault and base.is_before(target_version, '1.3'):
             primitive['reason'] = core.WaitReason.STARTING.value

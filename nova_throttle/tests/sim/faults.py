@@ -22,6 +22,7 @@ class Faults:
             (scenario.swaps, self._swap),
             (scenario.resizes, self._resize),
             (scenario.cancels, self._cancel),
+            (scenario.changes, self._change),
             (scenario.pauses, self._pause),
         ):
             for _number in range(number):
@@ -105,6 +106,38 @@ class Faults:
         self._world.count('cancelled')
         self._world.touch(host)
         host.source.cancel(self._random.choice(list(host.journal)))
+
+    def _change(self):
+        """Give a request another priority, or hold it a while."""
+        waiting = [
+            migration
+            for migration in self._world.unsettled
+            if migration.status == 'queued' and not migration.held
+        ]
+        if not waiting:
+            return
+        self._world.count('changed')
+        # In an order that is the same in every run.
+        waiting.sort(key=lambda migration: migration.arrival)
+        migration = self._random.choice(waiting)
+        if self._random.random() < 0.5:
+            migration.priority = self._random.choice((-1_000_000, -1, 0, 1))
+            self._tell(migration, priority=migration.priority)
+        else:
+            self._hold(migration, True)
+            later = self._random.uniform(1, 60)
+            self._world.loop.after(later, self._hold, migration, False)
+
+    def _hold(self, migration, held):
+        migration.held = held
+        self._tell(migration, held=held)
+
+    def _tell(self, migration, **values):
+        host = self._world.hosts[migration.source]
+        self._world.loop.note('changed', migration.uuid, *values.items())
+        if host.source is not None:
+            self._world.touch(host)
+            host.source.change(migration, **values)
 
     def _pause(self):
         """Close a half of a host, and go on later."""

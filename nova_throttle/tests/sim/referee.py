@@ -52,6 +52,7 @@ class Referee:
             return
         still = host.source.throttle._admission.standstill
         self._expect('R9', not still, migration)
+        self._expect('held', not migration.held, migration)
         leaving = self._world.leaving[host.name].values()
         leaving = [m for m in leaving if m.basis != 'plain']
         self._limit(host.outgoing_limit, len(leaving) + 1, migration)
@@ -108,9 +109,12 @@ class Referee:
         self._limit(host.incoming_limit, len(taken), migration)
         first = min(
             (g.order for g in claims.values() if _is_in_line(g)),
-            default=migration.order,
+            default=None,
         )
-        self._expect('R6', migration.order <= first, (migration, first))
+        # As its source has told it.
+        order = claims[migration.uuid].order
+        in_order = first is None or order <= first
+        self._expect('R6', in_order, (migration, first))
 
     def served(self):
         """Everything that was asked is over: nobody starves."""

@@ -20,6 +20,7 @@ class Scenario:
     :param swaps: restarts with another version: with the product or without.
     :param resizes: limits that are changed.
     :param cancels: requests that are cancelled, or aborted.
+    :param changes: requests that get another priority, or are held a while.
     :param pauses: hosts that close and go on.
     :param mute: hosts that are cut off until all is calm.
     :param link: how many may be on the wire at a time, out of each host and
@@ -49,6 +50,7 @@ class Scenario:
     swaps: int = 0
     resizes: int = 0
     cancels: int = 0
+    changes: int = 0
     pauses: int = 0
     backward: float = 0.0
     mute: int = 0

@@ -3,11 +3,13 @@
 """One life of the source's half, driven as its adapter drives it."""
 
 from concurrent import futures
+import contextlib
 
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import standstill
 from nova_throttle.agreement import outgoing
 from nova_throttle.agreement import source as source_lib
+from nova_throttle import exception
 from nova_throttle.tests.sim import bus as bus_lib
 from nova_throttle.tests.sim import sender
 
@@ -41,6 +43,7 @@ def make_request(migration, scenario):
         tuple(needs),
         migration.priority,
         migration.arrival,
+        migration.held,
     )
 
 
@@ -99,6 +102,11 @@ class Source:
                 self._world.close(migration, 'cancelled')
         elif migration.moving:
             self._world.end(migration, migration.attempt)
+
+    def change(self, migration, **values):
+        """Give a migration another priority, or hold it, or release it."""
+        with contextlib.suppress(exception.NotQueued):
+            self.throttle.change(migration.uuid, **values)
 
     def finish(self, migration):
         """Note that a migration has ended."""

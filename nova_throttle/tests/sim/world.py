@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import random
 
+from nova_throttle.admission import priority
 from nova_throttle.agreement import ledger
 from nova_throttle.tests.sim import bus
 from nova_throttle.tests.sim import faults
@@ -49,11 +50,12 @@ class Migration:
     allowed: int = 0
     kept: bool = False
     overtaken: int = 0
+    held: bool = False
 
     @property
     def order(self):
         """Its place among those that wait for its destination."""
-        return self.priority, self.arrival
+        return priority.rank(self.priority, self.arrival), self.arrival
 
 
 class World:

@@ -15,6 +15,7 @@ import threading
 import weakref
 
 from nova_throttle.admission import controller
+from nova_throttle.admission import priority as priority_lib
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.admission import standstill
 from nova_throttle import exception
@@ -502,6 +503,58 @@ class OrderTestCase(base.CoreTestCase):
         for name in 'dfbeac':
             self.throttle.finish(self.started[-1])
             self.assertEqual(name, self.started[-1])
+
+    def test_a_priority_is_a_head_start(self):
+        """Nobody waits for ever behind a better priority."""
+        self.patch(priority_lib, 'HEAD_START', 2)
+        self.make_controller(source=1)
+        self.submit('running', 'source')
+        self.submit('patient', 'source')
+        for name in 'abcd':
+            self.submit(name, 'source', priority=-1)
+        self.assertEqual(['a', 'patient', 'b', 'c', 'd'], self.queued())
+
+    def test_another_priority_keeps_the_arrival(self):
+        self.make_controller(source=1)
+        for name in 'abcd':
+            self.submit(name, 'source')
+        self.throttle.change('d', priority=-1)
+        self.throttle.change('b', priority=1)
+        self.assertEqual(list('dcb'), self.queued())
+        for name in 'bd':
+            self.throttle.change(name, priority=0)
+        self.assertEqual(list('bcd'), self.queued())
+
+    def test_one_that_is_held_keeps_its_position(self):
+        self.make_controller(source=1)
+        for name in 'abc':
+            self.submit(name, 'source')
+        self.throttle.change('b', held=True)
+        self.throttle.finish('a')
+        self.assertEqual(['a', 'c'], self.started)
+        (entry,) = self.throttle.snapshot().queue
+        self.assertEqual('held by an operator', str(entry.waits_for[0]))
+        self.submit('d', 'source')
+        self.throttle.change('b', held=False)
+        self.throttle.finish('c')
+        self.assertEqual(['a', 'c', 'b'], self.started)
+
+    def test_one_that_is_held_can_be_cancelled(self):
+        self.make_controller(source=1)
+        self.submit('a', 'source')
+        request = self.submit('b', 'source')
+        self.throttle.change('b', held=True)
+        self.assertTrue(request.ticket.cancel())
+        self.throttle.finish('a')
+        self.assert_idle()
+
+    def test_what_does_not_wait_is_not_changed(self):
+        self.make_controller(source=1)
+        self.submit('a', 'source')
+        for name in ('a', 'unknown'):
+            self.assertRaises(
+                exception.NotQueued, self.throttle.change, name, priority=1
+            )
 
     def test_arrival_is_stable_across_lanes(self):
         self.make_controller(x=1, y=1)

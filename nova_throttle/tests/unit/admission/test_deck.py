@@ -152,10 +152,10 @@ class DeckTestCase(testtools.TestCase):
 
     def test_nothing_is_on_deck_during_a_standstill(self):
         self.come('a', 'b')
-        self.throttle.halt(standstill.Standstill.PAUSED)
+        self.throttle.halt(standstill.Standstill.STARTING)
         self.throttle.note_end('a')
         self.assertEqual([('a', LAST)], self.take_started())
-        self.throttle.resume(standstill.Standstill.PAUSED)
+        self.throttle.resume(standstill.Standstill.STARTING)
         self.assertEqual([('b', DECK)], self.take_started())
 
     def test_a_start_that_fails(self):

@@ -9,9 +9,10 @@ that can be seen, and these rules must hold, which know nothing of the model:
 R1  no gate gets a new owner without a free slot;
 R2  a request owns all its slots or none;
 R5  whoever waits has a true reason to;
-R6  nobody overtakes among requests that need the same gates;
+R6  nobody overtakes among requests that need the same gates, unless it is
+    held, or by the head start of a priority;
 R7  cancelled is never started, not cancelled is;
-R9  nothing starts once stopping has begun.
+R9  nothing starts once stopping has begun, and nothing while paused.
 
 FairnessTestCase proves a bound on waiting.
 
@@ -22,12 +23,14 @@ import collections
 import dataclasses
 import itertools
 import math
+from unittest import mock
 
 import hypothesis
 from hypothesis import stateful
 from hypothesis import strategies as st
 
 from nova_throttle.admission import controller
+from nova_throttle.admission import priority as priority_lib
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.admission import standstill
 from nova_throttle import exception
@@ -36,6 +39,10 @@ from nova_throttle.tests.unit.admission import base
 Standstill = standstill.Standstill
 
 GATES = ('x', 'y', 'z')
+
+# Of a class, such that it comes to its end in a few steps.
+HEAD_START = 3
+
 NOTHING, FAIL, FINISH, CLOSE, SUBMIT, CANCEL = range(6)
 
 # Mostly scarce, so that most wait and turns are reserved.
@@ -55,8 +62,8 @@ class Item:
     """
 
     request: object
-    sequence: int
     on_start: int = NOTHING
+    sequence: int = 0
     overtaken: int = 0
 
     @property
@@ -69,7 +76,8 @@ class Item:
 
     @property
     def place(self):
-        return self.request.priority, self.sequence
+        rank = self.sequence + HEAD_START * self.request.priority
+        return rank, self.sequence
 
     def needs(self, gate):
         return gate in self.gates
@@ -82,6 +90,8 @@ class Model:
         self.limits = dict(limits)
         self.patience = patience
         self.closed = False
+        self.paused = False
+        self.sequences = itertools.count()
         self.waiting = []
         self.running = []
         self.started = []
@@ -93,28 +103,37 @@ class Model:
     def queue(self):
         return sorted(self.waiting, key=lambda item: item.place)
 
+    def add(self, item):
+        item.sequence = next(self.sequences)
+        self.waiting.append(item)
+
     def run(self, act):
         """Start all that can.
 
         :param act: called with each, once it runs.
         """
-        while not self.closed and (item := self._next()):
+        while not self._stands_still and (item := self._next()):
             self.waiting.remove(item)
             self.running.append(item)
             self.started.append(item.name)
             act(item)
+
+    @property
+    def _stands_still(self):
+        return self.closed or self.paused
 
     def _next(self):
         kept = collections.Counter()
         passed = []
         for item in self._first_of_their_gates():
             needs = item.gates
-            if all(self.room(gate) > kept[gate] for gate in needs):
+            held = item.request.held
+            if not held and all(self.room(g) > kept[g] for g in needs):
                 for other in passed:
                     other.overtaken += any(map(other.needs, needs))
                 return item
             passed.append(item)
-            if item.overtaken >= self.patience:
+            if item.overtaken >= self.patience and not held:
                 for gate in needs:
                     kept[gate] += 1
                     if self.room(gate) < kept[gate]:
@@ -124,8 +143,9 @@ class Model:
     def _first_of_their_gates(self):
         seen = set()
         for item in self.queue():
-            if item.gates not in seen:
-                seen.add(item.gates)
+            lane = item.gates, item.request.held
+            if lane not in seen:
+                seen.add(lane)
                 yield item
 
 
@@ -133,6 +153,11 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.numbers = itertools.count()
+        self.patch = mock.patch.object(priority_lib, 'HEAD_START', HEAD_START)
+        self.patch.start()
+
+    def teardown(self):
+        self.patch.stop()
 
     @stateful.initialize(
         limits=st.fixed_dictionaries(dict.fromkeys(GATES, limits)),
@@ -147,13 +172,14 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
         self.started = []
         self.cancelled = set()
         self.in_progress = {}
-        self.stopping = False
+        self.stopping = self.paused = False
 
     # What the controller does
 
     def _start(self, grant):
         item = self.items[grant.request.migration_uuid]
-        assert not self.stopping, 'R9'
+        assert not self.stopping and not self.paused, 'R9'
+        assert not item.request.held
         assert item.name not in self.cancelled, 'R7'
         assert item.name not in self.started
         self._assert_in_order(item)
@@ -171,7 +197,7 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
     def _assert_in_order(self, item):
         for request in self.throttle.waiting():
             other = self.items[request.migration_uuid]
-            if set(other.gates) == set(item.gates):
+            if set(other.gates) == set(item.gates) and not request.held:
                 assert item.place < other.place, 'R6'
 
     def _act(self, item):
@@ -200,7 +226,7 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
         elif item.on_start == CLOSE:
             model.closed = True
         elif item.on_start == SUBMIT and not model.closed:
-            model.waiting.append(self._child(item))
+            model.add(self._child(item))
         elif item.on_start == CANCEL and model.waiting:
             model.waiting.remove(model.queue()[0])
 
@@ -211,7 +237,7 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
 
     def _item(self, name, *args, on_start=NOTHING, **kwargs):
         request = base.make_request(name, *args, **kwargs)
-        item = Item(request, next(self.numbers), on_start)
+        item = Item(request, on_start)
         self.items[name] = item
         return item
 
@@ -285,6 +311,55 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
             if item.name not in self.cancelled:
                 assert not item.request.ticket.cancel(), 'R7'
 
+    @stateful.precondition(lambda self: self.model.waiting)
+    @stateful.rule(pick=picks, priority=priorities)
+    def set_priority(self, pick, priority):
+        self._change(pick, priority=priority)
+
+    @stateful.precondition(lambda self: self.model.waiting)
+    @stateful.rule(pick=picks)
+    def promote(self, pick):
+        item = self._change(pick, priority=priority_lib.Priority.PROMOTED)
+        for request in self.throttle.waiting():
+            other = self.items[request.migration_uuid]
+            if other.request.priority != item.request.priority:
+                assert item.place < other.place
+
+    @stateful.precondition(lambda self: self.model.waiting)
+    @stateful.rule(pick=picks)
+    def hold(self, pick):
+        self._change(pick, held=True)
+
+    @stateful.precondition(
+        lambda self: any(i.request.held for i in self.model.waiting)
+    )
+    @stateful.rule(pick=picks)
+    def release(self, pick):
+        held = [i for i in self.model.queue() if i.request.held]
+        item = held[pick % len(held)]
+        self._change(self.model.queue().index(item), held=False)
+
+    def _change(self, pick, **values):
+        item = self.model.queue()[pick % len(self.model.waiting)]
+        ticket = item.request.ticket
+        item.request = dataclasses.replace(item.request, **values)
+        changed = self.throttle.change(item.name, **values)
+        assert changed.ticket is ticket, 'R7'
+        self._run_model()
+        return item
+
+    @stateful.precondition(lambda self: self.items)
+    @stateful.rule(pick=picks)
+    def change_what_does_not_wait(self, pick):
+        item = list(self.items.values())[pick % len(self.items)]
+        if item not in self.model.waiting:
+            for values in ({'priority': 2}, {'held': True}):
+                try:
+                    self.throttle.change(item.name, **values)
+                except exception.NotQueued:
+                    continue
+                raise AssertionError(f'{item.name} does not wait')
+
     @stateful.precondition(lambda self: self.model.running)
     @stateful.rule(pick=picks)
     def finish(self, pick):
@@ -320,6 +395,19 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
             self.stopping = self.model.closed = True
             self.throttle.halt(Standstill.STOPPING)
 
+    @stateful.rule(pick=picks)
+    def pause(self, pick):
+        if pick % 8 == 0:
+            self.paused = self.model.paused = True
+            self.throttle.halt(Standstill.PAUSED)
+
+    @stateful.precondition(lambda self: self.paused)
+    @stateful.rule()
+    def resume(self):
+        self.paused = self.model.paused = False
+        self.throttle.resume(Standstill.PAUSED)
+        self._run_model()
+
     @stateful.precondition(lambda self: self.stopping)
     @stateful.rule()
     def open(self):
@@ -335,16 +423,21 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
     def restart(self, limits, patience):
         """What waited when it stopped waits in a fresh controller."""
         before = self.model.queue()
+        paused = self.paused
         self.open_a_fresh_one(limits, patience)
+        if paused:
+            self.paused = self.model.paused = True
+            self.throttle.halt(Standstill.PAUSED)
         for item in before:
             item.request.ticket.cancel()
-            self._submit(
-                self._item(
-                    item.name,
-                    *item.gates,
-                    priority=item.request.priority,
-                )
+            again = self._item(
+                item.name,
+                *item.gates,
+                priority=item.request.priority,
             )
+            held = item.request.held
+            again.request = dataclasses.replace(again.request, held=held)
+            self._submit(again)
 
     def _submit(self, item):
         if self.stopping:
@@ -353,7 +446,7 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
                 exception.AdmissionClosed, self.throttle.submit, item.request
             )
         else:
-            self.model.waiting.append(item)
+            self.model.add(item)
             self.throttle.submit(item.request)
             self._run_model()
 
@@ -406,6 +499,12 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
         if wait.reason is snapshot_lib.WaitReason.STOPPING:
             assert self.stopping
             return
+        if wait.reason is snapshot_lib.WaitReason.PAUSED:
+            assert self.paused
+            return
+        if wait.reason is snapshot_lib.WaitReason.HELD:
+            assert item.request.held
+            return
         assert item.needs(wait.gate)
         assert wait.limit == self.model.limits[wait.gate]
         if wait.reason is snapshot_lib.WaitReason.GATE_FULL:
@@ -417,6 +516,7 @@ class AdmissionMachine(stateful.RuleBasedStateMachine):
             other.needs(wait.gate)
             and other.place < item.place
             and other.overtaken >= self.model.patience
+            and not other.request.held
             for other in self.model.waiting
         )
         assert 0 < free <= keepers
@@ -437,9 +537,13 @@ class FairnessTestCase(base.CoreTestCase):
     other, each of its gates gets a slot that nobody else may take. It
     starts within (patience + its gates) rounds; then the next is the first.
 
-    Whoever arrives later with a better priority is before it in the order:
-    this is what priority means, and is not counted.
+    Whoever arrives later with a better priority is before it in the order
+    only by its head start: these are so many more that are ahead.
     """
+
+    def setUp(self):
+        super().setUp()
+        self.patch(priority_lib, 'HEAD_START', HEAD_START)
 
     @base.settings(300)
     @hypothesis.given(
@@ -455,7 +559,8 @@ class FairnessTestCase(base.CoreTestCase):
         for number, (needs, priority) in enumerate(ahead):
             self.submit(f'ahead {number}', *needs, priority=priority)
         self.submit('patient', *patient, priority=2)
-        turns = max(1, len(self.queued()))
+        # Of two classes above.
+        turns = max(1, len(self.queued())) + 2 * HEAD_START
         round_ = sum(limits.values())
         bound = turns * (patience + 3) * round_
         for number in range(bound):
@@ -463,7 +568,10 @@ class FairnessTestCase(base.CoreTestCase):
                 break
             for extra in range(3):
                 needs = arrivals.sample(GATES, arrivals.randint(1, 3))
-                self.submit(f'later {number} {extra}', *needs, priority=2)
+                priority = arrivals.randint(0, 2)
+                self.submit(
+                    f'later {number} {extra}', *needs, priority=priority
+                )
             self.throttle.finish(self.started[number])
         self.assertIn('patient', self.started)
 

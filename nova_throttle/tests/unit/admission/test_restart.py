@@ -36,7 +36,7 @@ class StandstillTestCase(base.CoreTestCase):
         self.throttle.resume(Standstill.STARTING)
         self.assertEqual([], self.started)
         (entry,) = self.throttle.snapshot().queue
-        self.assertEqual('admission is paused', str(entry.waits_for[0]))
+        self.assertEqual('queue is paused', str(entry.waits_for[0]))
         self.throttle.resume(Standstill.PAUSED)
         self.assertEqual(['a'], self.started)
 

@@ -7,6 +7,7 @@ from concurrent import futures
 import testtools
 
 from nova_throttle.admission import controller
+from nova_throttle.admission import priority
 from nova_throttle.admission import remote
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
@@ -104,6 +105,31 @@ class TwoStagesTestCase(base.CoreTestCase):
         self.assertEqual(['a'], self.entered)
         self.assertEqual(('a', 'b'), self.owners('source'))
         self.assertTrue(self.throttle.finish('b'))
+
+    def test_what_is_in_progress_goes_on_in_a_pause(self):
+        self.advance('a')
+        self.advance('b')
+        self.throttle.halt(Standstill.PAUSED)
+        self.throttle.finish('a')
+        self.assertEqual(['a', 'b'], self.entered)
+        (entry,) = self.throttle.snapshot().queue
+        self.assertEqual(
+            ('c', 'queue is paused'),
+            (entry.migration_uuid, str(entry.waits_for[0])),
+        )
+        self.throttle.resume(Standstill.PAUSED)
+        self.assertEqual(['c'], self.started[-1:])
+
+    def test_one_in_progress_can_be_promoted_and_not_held(self):
+        self.advance('a')
+        self.throttle.resize('source', 3)
+        self.advance('b')
+        self.advance('c')
+        self.throttle.change('c', priority=priority.Priority.PROMOTED)
+        with testtools.ExpectedException(exception.NotQueued):
+            self.throttle.change('c', held=True)
+        self.throttle.release('a', SECOND)
+        self.assertEqual(['a', 'c'], self.entered)
 
     def test_finish_of_one_that_waits_wakes_it(self):
         self.advance('a')
@@ -287,6 +313,12 @@ class TwoElsewhereTestCase(base.CoreTestCase):
         self.throttle.halt(Standstill.PAUSED)
         self.assertEqual([Standing.WAITS] * 2, self.stands())
         self.throttle.resume(Standstill.PAUSED)
+        self.assertEqual([Standing.READY] * 2, self.stands())
+
+    def test_another_priority_gives_back_what_is_kept(self):
+        self.migrate('a')
+        self.grant(RACK)
+        self.throttle.change('a', priority=1)
         self.assertEqual([Standing.READY] * 2, self.stands())
 
     def test_one_that_is_deferred_asks_for_nothing(self):

@@ -17,6 +17,7 @@ import sys
 import threading
 
 from nova_throttle.admission import controller
+from nova_throttle.admission import priority as priority_lib
 from nova_throttle.admission import standstill
 from nova_throttle import exception
 from nova_throttle.tests.unit.admission import base
@@ -311,14 +312,16 @@ class LockTestCase(base.CoreTestCase):
         compared = set()
         lock = self.lock
 
-        class Priority(int):
+        class Rank(int):
             def __lt__(self, other):
                 compared.add(lock.is_mine())
                 return int(self) < int(other)
 
+        rank = priority_lib.rank
+        self.patch(priority_lib, 'rank', lambda *args: Rank(rank(*args)))
         self.submit('a', 'source')
         for name, priority in zip('bcd', (3, 2, 1), strict=True):
-            self.submit(name, 'source', priority=Priority(priority))
+            self.submit(name, 'source', priority=priority)
         compared.clear()
         queue = self.throttle.snapshot().queue
         self.assertEqual(list('dcb'), [e.migration_uuid for e in queue])

@@ -161,6 +161,24 @@ class SimulationTestCase(testtools.TestCase):
             pauses=15,
         )
 
+    def test_priorities_that_change_and_holds(self):
+        self.run_fleets(5, hosts=8, requests=120, span=150, changes=80)
+
+    def test_priorities_that_change_and_faults(self):
+        self.run_fleets(
+            5,
+            hosts=5,
+            requests=80,
+            span=300,
+            changes=60,
+            loss=0.05,
+            slow=0.1,
+            crashes=10,
+            cancels=10,
+            pauses=10,
+            link=1,
+        )
+
     def test_two_stages(self):
         self.run_fleets(
             6, hosts=6, requests=80, span=100, outgoing=2, link=1, cancels=10

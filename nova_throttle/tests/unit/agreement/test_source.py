@@ -302,6 +302,42 @@ class SourceTestCase(base.CoreTestCase):
         items = self.out.compose('d').items
         self.assertEqual([(0, 0), (3, 4)], [_place(i) for i in items])
 
+    def test_another_priority_is_told(self):
+        self.busy()
+        self.migrate('m1')
+        self.assertEqual({'m1': WAITS}, self.said())
+        self.throttle.change('m1', priority=-1)
+        (item,) = self.out.compose('d').items
+        self.assertEqual((WAITS, -1), (item.standing, item.priority))
+
+    def test_an_offer_to_what_it_was_before_is_void(self):
+        self.migrate('m1')
+        self.said()
+        before = self.serial
+        self.throttle.change('m1', priority=1)
+        self.assertEqual({'m1': READY}, self.said())
+        self.tell('m1', number=before)
+        self.assertEqual([], self.started)
+        self.tell('m1', serial=2)
+        self.assertEqual(['m1'], self.started)
+
+    def test_one_that_is_held_asks_for_nothing(self):
+        self.migrate('m1')
+        self.said()
+        self.throttle.change('m1', held=True)
+        self.assertEqual({'m1': WAITS}, self.said())
+        self.tell('m1')
+        self.assertEqual([], self.started)
+        self.throttle.change('m1', held=False)
+        self.assertEqual({'m1': READY}, self.said())
+
+    def test_a_promoted_one_asks_before_those_that_ask(self):
+        self.migrate('m1')
+        self.migrate('m2')
+        self.assertEqual({'m1': READY, 'm2': WAITS}, self.said())
+        self.throttle.change('m2', priority=-1)
+        self.assertEqual({'m2': READY}, self.said())
+
 
 def _place(item):
     return item.priority, item.arrival

@@ -39,7 +39,7 @@ HASHES = {
     'Snapshot': '1.2-f70054e1067d76f974678c458edb45cf',
     agreement.Tell.obj_name(): '2.0-8343a79d665a8d7230ded6efadd84481',
     'TransferProgress': '1.0-7beee0d15552784d9698f055dc0de944',
-    'Wait': '1.3-591000f1d7c16b92e489423ed032d5e6',
+    'Wait': '1.4-9bde570f64d87ff3b250ce3d75b64523',
 }
 
 # An older reader refuses any other.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import functools
+from typing import Any
 import weakref
 
 from oslo_log import log as logging
@@ -20,6 +21,7 @@ from nova_throttle.journal import files as files_lib
 from nova_throttle.journal import rows as rows_lib
 from nova_throttle.journal import store
 from nova_throttle.objects import entry as entry_obj
+from nova_throttle.objects import pause as pause_obj
 
 LOG = logging.getLogger(__name__)
 
@@ -120,8 +122,24 @@ class Journal:
         :param entry: what to keep; may be changed afterwards.
         """
         with self._exclusive():
-            self._rows.put(entry)
+            self._rows.put(entry.migration_uuid, entry)
             self._save()
+
+    def change(self, migration_uuid: str, **values: Any) -> bool:
+        """Change some fields of an entry, and nothing else of it.
+
+        :returns: whether there is one.
+        """
+        with self._exclusive():
+            row = self._rows.get(migration_uuid)
+            if row is None:
+                return False
+            entry = row.entry()
+            for name, value in values.items():
+                setattr(entry, name, value)
+            self._rows.put(migration_uuid, entry)
+            self._save()
+        return True
 
     def remove(self, migration_uuid: str) -> None:
         """Forget an entry; an unknown one is harmless.
@@ -132,11 +150,28 @@ class Journal:
             if self._rows.remove(migration_uuid):
                 self._save()
 
+    @property
+    def pause(self) -> pause_obj.Pause | None:
+        """Return why the queue is paused; None if it is not."""
+        with self._exclusive():
+            row = self._rows.get(rows_lib.PAUSE)
+        return None if row is None else row.pause()
+
+    @pause.setter
+    def pause(self, pause: pause_obj.Pause | None) -> None:
+        """Keep that the queue is paused, or that it is not."""
+        with self._exclusive():
+            if pause is None:
+                self._rows.remove(rows_lib.PAUSE)
+            else:
+                self._rows.put(rows_lib.PAUSE, pause)
+            self._save()
+
     def entries(self) -> list[entry_obj.JournalEntry]:
         """Return copies of all entries, in the order of their first put."""
         with self._exclusive():
             rows = list(self._rows)
-        return [row.entry() for row in rows]
+        return [row.entry() for row in rows if row.is_entry]
 
     def get(self, migration_uuid: str) -> entry_obj.JournalEntry | None:
         """Return a copy of an entry, None if there is none.

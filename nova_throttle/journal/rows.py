@@ -2,8 +2,9 @@
 
 """The rows of a journal in memory, in their order.
 
-A migration has one row at most, and keeps its place until it is removed. A
-row on disk is used as it was written or not at all: so it has a seal.
+A migration has one row at most, and keeps its place until it is removed; so
+has a pause of the queue. A row on disk is used as it was written or not at
+all: so it has a seal.
 """
 
 from collections.abc import Iterable
@@ -12,9 +13,16 @@ import hashlib
 import json
 import time
 from typing import NamedTuple
+from typing import TypeVar
 
 from nova_throttle.objects import base
 from nova_throttle.objects import entry as entry_obj
+from nova_throttle.objects import pause as pause_obj
+
+# In the place of a migration UUID: the row of a pause.
+PAUSE = 'pause'
+
+_Object = TypeVar('_Object', bound=base.ThrottleObject)
 
 
 class Row(NamedTuple):
@@ -22,8 +30,8 @@ class Row(NamedTuple):
 
     :param position: its place; never changes.
     :param seal: what proves that the row is as it was written.
-    :param migration_uuid: whose entry it is.
-    :param primitive: the entry, as JSON.
+    :param migration_uuid: whose entry it is; PAUSE if it is that.
+    :param primitive: the entry, or the pause, as JSON.
     """
 
     position: int
@@ -31,24 +39,31 @@ class Row(NamedTuple):
     migration_uuid: str
     primitive: str
 
+    @property
+    def is_entry(self) -> bool:
+        """Whether it is the entry of a migration."""
+        return self.migration_uuid != PAUSE
+
     def entry(self) -> entry_obj.JournalEntry:
         """Return a copy of the entry.
 
         :raises Exception: any, if it is none that we can read.
         """
-        entry = entry_obj.JournalEntry.obj_from_primitive(
-            json.loads(self.primitive)
-        )
-        if not isinstance(entry, entry_obj.JournalEntry):
-            raise ValueError(f'it is a {entry.obj_name()}')
-        return entry
+        return _read(entry_obj.JournalEntry, self.primitive)
+
+    def pause(self) -> pause_obj.Pause:
+        """Return a copy of the pause.
+
+        :raises Exception: any, if it is none that we can read.
+        """
+        return _read(pause_obj.Pause, self.primitive)
 
     def defect(self) -> str | None:
         """Return why the row can't be used, None if it can."""
         if self != sealed(self.position, self.migration_uuid, self.primitive):
             return 'it is not as it was written'
         try:
-            self.entry()
+            self.entry() if self.is_entry else self.pause()
         # What a newer version means by it can fail in any way.
         except Exception as error:
             return str(error)
@@ -60,6 +75,13 @@ def sealed(position: int, migration_uuid: str, primitive: str) -> Row:
     content = f'{position}:{migration_uuid}:{primitive}'
     seal = hashlib.sha256(content.encode()).hexdigest()
     return Row(position, seal, migration_uuid, primitive)
+
+
+def _read(kind: type[_Object], primitive: str) -> _Object:
+    found = kind.obj_from_primitive(json.loads(primitive))
+    if not isinstance(found, kind):
+        raise ValueError(f'it is a {found.obj_name()}')
+    return found
 
 
 class Rows:
@@ -82,12 +104,11 @@ class Rows:
         """Return the row of a migration, None if it has none."""
         return self._rows.get(migration_uuid)
 
-    def put(self, entry: entry_obj.JournalEntry) -> None:
-        """Make or change the row of a migration."""
-        primitive = base.to_primitive(entry)
+    def put(self, uuid: str, thing: base.ThrottleObject) -> None:
+        """Make or change the row of a migration, or of a pause."""
+        primitive = base.to_primitive(thing)
         # Of no interest to whoever reads it.
         primitive.pop('nova_throttle_object.changes', None)
-        uuid = entry.migration_uuid
         known = self._rows.get(uuid)
         position = known.position if known else self._next()
         self._rows[uuid] = sealed(position, uuid, json.dumps(primitive))

@@ -122,8 +122,8 @@ class JournalEntry(base.ThrottleObject):
     :param values: fields; what is not given has its default, if it has one.
     """
 
-    # Version 3.0: state, which was phase; destination, which was dest
-    VERSION = '3.0'
+    # Version 4.0: Added held
+    VERSION = '4.0'
 
     fields = {
         'migration_uuid': fields.UUIDField(),
@@ -137,6 +137,8 @@ class JournalEntry(base.ThrottleObject):
         # Where the secrets were that these two had.
         'unkept': fields.ListOfStringsField(default=[]),
         'priority': fields.IntegerField(default=0),
+        # Whether it is passed over until an operator releases it.
+        'held': fields.BooleanField(default=False),
         # To the second: that is what the library writes.
         'accepted_at': fields.DateTimeField(),
         'context': IdentityField(default={}),

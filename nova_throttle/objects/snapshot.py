@@ -15,6 +15,7 @@ from nova_throttle.admission import snapshot as core
 from nova_throttle import lifecycle
 from nova_throttle.objects import base
 from nova_throttle.objects import core_object
+from nova_throttle.objects import pause as pause_obj
 from nova_throttle.transfer import progress as progress_lib
 
 # Of a Wait of version 1.1: an older reader refuses what it can't name.
@@ -183,7 +184,8 @@ class Snapshot(base.ThrottleObject):
     # Version 1.0: Initial version
     # Version 1.1: Added migrations
     # Version 1.2: Added transfers
-    VERSION = '1.2'
+    # Version 1.3: Added pause
+    VERSION = '1.3'
 
     fields = {
         'host': fields.StringField(),
@@ -192,6 +194,7 @@ class Snapshot(base.ThrottleObject):
         'closed': fields.BooleanField(),
         'migrations': fields.ListOfObjectsField('MigrationView'),
         'transfers': fields.ListOfObjectsField('TransferProgress'),
+        'pause': fields.ObjectField('Pause', nullable=True),
     }
 
     @classmethod
@@ -200,11 +203,13 @@ class Snapshot(base.ThrottleObject):
         host: str,
         value: core.Snapshot,
         migrations: Iterable[lifecycle.View] = (),
+        pause: pause_obj.Pause | None = None,
     ) -> 'Snapshot':
         """Make an object of the core's value.
 
         :param host: where it was taken.
         :param migrations: those of the host that are not over.
+        :param pause: of its queue, if it is paused.
         """
         return cls(
             host=host,
@@ -215,6 +220,7 @@ class Snapshot(base.ThrottleObject):
             transfers=[
                 TransferProgress.of(*each) for each in value.progress.items()
             ],
+            pause=pause,
         )
 
     def obj_make_compatible(
@@ -224,5 +230,7 @@ class Snapshot(base.ThrottleObject):
         super().obj_make_compatible(primitive, target_version)
         if base.is_before(target_version, '1.2'):
             primitive.pop('transfers', None)
+        if base.is_before(target_version, '1.3'):
+            primitive.pop('pause', None)
         if base.is_before(target_version, '1.1'):
             primitive.pop('migrations', None)

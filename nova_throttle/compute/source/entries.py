@@ -61,6 +61,7 @@ def entry_of(
         pci_requests=_dump(_pci_requests(migration.instance), unkept),
         unkept=sorted(unkept),
         priority=migration.request.priority,
+        held=migration.request.held,
         accepted_at=migration.accepted_at,
         context={n: context[n] for n in _IDENTITY if context.get(n)},
         state=(state or migration.state).value,

@@ -108,7 +108,7 @@ def make_migration(data, requests=None):
         False,
         objects.Migration(id=1, uuid=uuids.migration),
         data,
-        request=types.SimpleNamespace(priority=0, arrival=1),
+        request=types.SimpleNamespace(priority=0, arrival=1, held=False),
         publish=lambda transition: None,
         on_end=lambda migration: None,
     )

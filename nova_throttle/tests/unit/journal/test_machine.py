@@ -7,6 +7,8 @@ hypothesis chooses: it is closed and opened, killed, damaged, deprived of its
 disk. While that fails, a second dict has what a kill would leave.
 """
 
+import copy
+import datetime
 import os
 import resource
 import shutil
@@ -17,6 +19,7 @@ from hypothesis import stateful
 from hypothesis import strategies as st
 
 from nova_throttle import journal as journal_lib
+from nova_throttle.objects import pause as pause_obj
 from nova_throttle.tests.unit.admission import base as admission
 from nova_throttle.tests.unit.journal import base
 
@@ -27,6 +30,18 @@ reasons = st.builds(
     st.sampled_from('xyz'),
     st.sampled_from((1, 2000, 2000, 6000, 20_000)),
 )
+
+
+PAUSE = 'pause'
+
+
+def make_pause(reason):
+    return pause_obj.Pause(
+        reason=reason,
+        since=datetime.datetime(2026, 11, 26, tzinfo=datetime.timezone.utc),
+        request_id='req-1',
+        user='root@cpu1',
+    )
 
 
 class JournalMachine(stateful.RuleBasedStateMachine):
@@ -81,6 +96,24 @@ class JournalMachine(stateful.RuleBasedStateMachine):
         if self.model.pop(uuid, None):
             self.wrote()
 
+    @stateful.rule(name=names, held=st.booleans())
+    def change(self, name, held):
+        uuid = base.make_entry(name).migration_uuid
+        assert self.journal.change(uuid, held=held) == (uuid in self.model)
+        if uuid in self.model:
+            self.model[uuid] = copy.copy(self.model[uuid])
+            self.model[uuid].held = held
+            self.wrote()
+
+    @stateful.rule(reason=reasons | st.none())
+    def pause(self, reason):
+        self.journal.pause = None if reason is None else make_pause(reason)
+        if reason is None:
+            self.model.pop(PAUSE, None)
+        else:
+            self.model[PAUSE] = reason
+        self.wrote()
+
     @stateful.rule()
     def close_and_open(self):
         self.journal.close()
@@ -133,8 +166,11 @@ class JournalMachine(stateful.RuleBasedStateMachine):
 
     @stateful.invariant()
     def agrees_with_the_model(self):
-        assert self.journal.entries() == [*self.model.values()]
-        for uuid, entry in self.model.items():
+        pause = self.journal.pause
+        entries = dict(self.model)
+        assert entries.pop(PAUSE, None) == (pause and pause.reason)
+        assert self.journal.entries() == [*entries.values()]
+        for uuid, entry in entries.items():
             assert self.journal.get(uuid) == entry
         assert self.journal.durable == self.disk_works
 

@@ -31,12 +31,13 @@ HASHES = {
     agreement.GateNews.obj_name(): '2.0-d1ea0cab0cf30230e82281bb1b1355a0',
     agreement.Item.obj_name(): '2.0-8a530c00bf3a4dfa25db978d79e985e0',
     entry_obj.JournalEntry.obj_name(): (
-        '3.0-b98985a10019531d9a18b53cdb78f994'
+        '4.0-9f67a1aa85326eafb13233886a76d58c'
     ),
     'MigrationView': '1.0-9672f08ba01c51feccd8015bc53fcaa8',
     agreement.Offer.obj_name(): '2.0-a2db6ef8fade1e64c31b994fdcba6c71',
+    'Pause': '1.0-b0f665277d6baa82aa58c2c998e1a065',
     'QueueEntry': '1.0-74ddfe0c75b0eb144886ef1f8baf5bb0',
-    'Snapshot': '1.2-f70054e1067d76f974678c458edb45cf',
+    'Snapshot': '1.3-9f7ad968d33d0c12a713bcf353bab48c',
     agreement.Tell.obj_name(): '2.0-8343a79d665a8d7230ded6efadd84481',
     'TransferProgress': '1.0-7beee0d15552784d9698f055dc0de944',
     'Wait': '1.4-9bde570f64d87ff3b250ce3d75b64523',

@@ -2,48 +2,27 @@
 
 """The half of our RPC interface in nova-compute.
 
-Anything may come over a bus. What cannot be read changes nothing, and its
-sender gets an error of ours.
+What there is to see, limits, and what hosts tell each other.
 """
 
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Mapping
-import functools
-import inspect
-import re
 import reprlib
 from typing import Any
 from typing import Protocol
 from typing import TypeVar
 
-from oslo_log import log as logging
-import oslo_messaging as messaging
 from oslo_utils import uuidutils
 
-from nova_throttle.admission import controller
 from nova_throttle.agreement import messages
+from nova_throttle import audit
 from nova_throttle import exception
-from nova_throttle import lifecycle
 from nova_throttle.objects import agreement
 from nova_throttle.objects import base as objects_base
-from nova_throttle.objects import snapshot as snapshot_obj
-from nova_throttle import refusal
 from nova_throttle import rpcapi
+from nova_throttle import rpcbase
 
-LOG = logging.getLogger(__name__)
-
-_Method = TypeVar('_Method', bound=Callable[..., Any])
 _Object = TypeVar('_Object', bound=objects_base.ThrottleObject)
-
-_VERSION = re.compile(r'\d+\.\d+')
-
-
-class Manager(Protocol):
-    """What the endpoint needs of a compute manager."""
-
-    host: str
-    throttle: controller.Controller
 
 
 class Negotiation(Protocol):
@@ -56,66 +35,30 @@ class Negotiation(Protocol):
     def report(self, destination: str, incarnation: int) -> messages.Ask: ...
 
 
-def _for_administrators(action: str) -> Callable[[_Method], _Method]:
-    """Let a method be called with anything by anybody.
-
-    :param action: what it does, for who may not do that.
-    """
-
-    def decorate(method: _Method) -> _Method:
-        signature = inspect.signature(method)
-
-        @functools.wraps(method)
-        def called(self: Any, ctxt: Any, *args: Any, **kwargs: Any) -> Any:
-            sender = _sender(ctxt, args, kwargs)
-            with self._refusals.of(method.__name__, sender):
-                if not ctxt.is_admin:
-                    raise exception.AdminRequired(action=action)
-                try:
-                    bound = signature.bind(self, ctxt, *args, **kwargs)
-                except TypeError as error:
-                    raise exception.InvalidMessage(reason=error) from error
-                _check_versions(bound.arguments.get('versions'))
-                return method(self, ctxt, *args, **kwargs)
-
-        return called  # type: ignore[return-value]
-
-    return decorate
-
-
-class ThrottleEndpoint:
-    """What the bus calls: the public methods.
-
-    Each raises ExpectedException of the errors that it names, and of
-    InvalidMessage for an argument that cannot be read.
+class ThrottleEndpoint(rpcbase.Endpoint):
+    """What other hosts, and who looks, ask of this one.
 
     :param manager: the manager whose throttle is meant.
     :param peers: the agreement of its host with others.
     :param see: tells what the hypervisor shows of the guest of a server.
-    :param migrations: returns those of this host that are not over.
     :param metrics: returns the metrics of this host as text.
+    :param shown: what else there is to see; see the base.
     """
-
-    target = messaging.Target(
-        namespace=rpcapi.NAMESPACE, version=rpcapi.VERSION
-    )
 
     def __init__(
         self,
-        manager: Manager,
+        manager: rpcbase.Manager,
         peers: Negotiation,
         see: Callable[[Any, str], str],
-        migrations: Callable[[], Iterable[lifecycle.View]] = tuple,
         metrics: Callable[[], str] = str,
+        **shown: Callable[[], Any],
     ) -> None:
-        self._manager = manager
+        super().__init__(manager, **shown)
         self._peers = peers
         self._see = see
-        self._migrations = migrations
         self._metrics = metrics
-        self._refusals = refusal.Refusals()
 
-    @_for_administrators('seeing the queue')
+    @rpcbase.for_administrators('seeing the queue')
     def get_snapshot(
         self, ctxt: Any, versions: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
@@ -128,7 +71,7 @@ class ThrottleEndpoint:
         """
         return self._snapshot(versions)
 
-    @_for_administrators('seeing the metrics')
+    @rpcbase.for_administrators('seeing the metrics')
     def get_metrics(
         self, ctxt: Any, versions: Mapping[str, str] | None = None
     ) -> str:
@@ -141,7 +84,7 @@ class ThrottleEndpoint:
         """
         return self._metrics()
 
-    @_for_administrators('changing a limit')
+    @rpcbase.for_administrators('changing a limit')
     def set_limit(
         self,
         ctxt: Any,
@@ -167,13 +110,13 @@ class ThrottleEndpoint:
             raise exception.UnknownGate(gate=reprlib.repr(gate))
         before = self._manager.throttle.gate(gate).limit
         self._manager.throttle.resize(gate, limit)
-        LOG.info(
-            'the limit of gate %(gate)s was changed from %(old)s to %(new)s',
-            {'gate': gate, 'old': before, 'new': limit},
+        audit.note(
+            ctxt,
+            f'the limit of gate {gate} was changed from {before} to {limit}',
         )
         return self._snapshot(versions)
 
-    @_for_administrators('asking for slots')
+    @rpcbase.for_administrators('asking for slots')
     def ask(
         self,
         ctxt: Any,
@@ -194,9 +137,9 @@ class ThrottleEndpoint:
         tell = self._peers.hear(heard)
         if tell is None:
             return None
-        return _dump(agreement.Tell.from_core(tell), versions)
+        return rpcbase.dump(agreement.Tell.from_core(tell), versions)
 
-    @_for_administrators('offering slots')
+    @rpcbase.for_administrators('offering slots')
     def tell(self, ctxt: Any, tell: Mapping[str, Any]) -> None:
         """Take up what a destination tells of its slots.
 
@@ -208,7 +151,7 @@ class ThrottleEndpoint:
         rpcapi.check_host(told.destination)
         self._peers.receive(told)
 
-    @_for_administrators('reporting requests')
+    @rpcbase.for_administrators('reporting requests')
     def report(
         self,
         ctxt: Any,
@@ -228,9 +171,9 @@ class ThrottleEndpoint:
         if type(incarnation) is not int:
             raise exception.InvalidMessage(reason='incarnation is no number')
         ask = self._peers.report(rpcapi.check_host(destination), incarnation)
-        return _dump(agreement.Ask.from_core(ask), versions)
+        return rpcbase.dump(agreement.Ask.from_core(ask), versions)
 
-    @_for_administrators('looking for a guest')
+    @rpcbase.for_administrators('looking for a guest')
     def see(
         self,
         ctxt: Any,
@@ -250,62 +193,12 @@ class ThrottleEndpoint:
             raise exception.InvalidMessage(reason='instance_uuid is no UUID')
         return self._see(ctxt, instance_uuid)
 
-    def _snapshot(self, versions: Mapping[str, str] | None) -> dict[str, Any]:
-        value = self._manager.throttle.snapshot()
-        return _dump(
-            snapshot_obj.Snapshot.from_core(
-                self._manager.host, value, self._migrations()
-            ),
-            versions,
-        )
-
 
 def _read(kind: type[_Object], primitive: Any) -> Any:
     """Make a value of the core of plain data."""
     try:
         return rpcapi.read(kind, primitive).to_core()  # type: ignore
     except Exception as error:
-        raise exception.InvalidMessage(reason=_describe(error)) from error
-
-
-def _dump(
-    thing: objects_base.ThrottleObject, versions: Mapping[str, str] | None
-) -> dict[str, Any]:
-    """Make plain data that the caller can read."""
-    try:
-        return objects_base.to_primitive(thing, versions)
-    except Exception as error:
-        # We cannot make a version as old as that.
-        raise exception.InvalidMessage(reason=_describe(error)) from error
-
-
-def _check_versions(versions: Any) -> None:
-    if versions is None:
-        return
-    if not isinstance(versions, Mapping) or not all(
-        isinstance(version, str) and _VERSION.fullmatch(version)
-        for version in versions.values()
-    ):
-        raise exception.InvalidMessage(reason='versions are not versions')
-
-
-def _describe(error: Exception) -> str:
-    return f'{type(error).__name__}: {reprlib.repr(str(error))}'
-
-
-def _sender(
-    ctxt: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> str:
-    """Name who sent a message, as far as it says so."""
-    for value in (*args, *kwargs.values()):
-        data = value.get('nova_throttle_object.data') if _is_map(value) else {}
-        for name in ('source', 'destination'):
-            if _is_map(data) and name in data:
-                return f'host {reprlib.repr(data[name])}'
-    if 'destination' in kwargs:
-        return f'host {reprlib.repr(kwargs["destination"])}'
-    return f'user {reprlib.repr(ctxt.user_id)}'
-
-
-def _is_map(value: Any) -> bool:
-    return isinstance(value, Mapping)
+        raise exception.InvalidMessage(
+            reason=rpcbase.describe(error)
+        ) from error

@@ -50,6 +50,33 @@ class NotQueued(ThrottleError):
     msg_fmt = 'live migration %(migration_uuid)s is not queued here'
 
 
+class UnknownMigration(ThrottleError):
+    msg_fmt = 'host %(host)s has no live migration %(migration_uuid)s'
+
+
+class NoSuchMigration(ThrottleError):
+    msg_fmt = 'there is no migration %(uuid)s in this cell'
+
+
+class ConductorSilent(ThrottleError):
+    msg_fmt = (
+        'no conductor said in %(timeout)s seconds which host it leaves: name '
+        'the host with --host'
+    )
+
+
+class NotWaiting(ThrottleError):
+    msg_fmt = (
+        'live migration %(migration_uuid)s is %(state)s, not queued; to end '
+        'it: openstack server migration abort %(instance_uuid)s '
+        '%(migration_id)s'
+    )
+
+
+class InvalidPriority(ThrottleError):
+    msg_fmt = 'there is no priority %(priority).100r'
+
+
 class NotInProgress(ThrottleError):
     msg_fmt = (
         'live migration %(migration_uuid)s owns no slot, or waits already'

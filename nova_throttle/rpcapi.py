@@ -30,7 +30,8 @@ TOPIC = 'compute'
 # 2.0: get_snapshot, get_metrics, set_limit, ask, tell, report, see. What two
 #   hosts tell each other names the gate. A host that speaks 1.x is one without
 #   the product.
-VERSION = '2.0'
+# 2.1: set_priority, hold, release, cancel, pause, resume.
+VERSION = '2.1'
 
 # Seconds that a host may take to answer another: it does so at once.
 PEER_TIMEOUT = 30.0
@@ -102,6 +103,62 @@ class ThrottleAPI:
         :raises ThrottleError: if the host refused, or did not answer.
         """
         return self._call(ctxt, 'set_limit', gate=gate, limit=limit)
+
+    def set_priority(
+        self, ctxt: Any, migration_uuid: str, priority: str
+    ) -> snapshot_obj.Snapshot:
+        """Give a live migration that waits another priority.
+
+        :param priority: the word of one, see admission.priority.
+        :returns: what is true after the change.
+        :raises ThrottleError: if the host refused, or did not answer.
+        """
+        return self._call(
+            ctxt,
+            'set_priority',
+            migration_uuid=migration_uuid,
+            priority=priority,
+        )
+
+    def hold(self, ctxt: Any, migration_uuid: str) -> snapshot_obj.Snapshot:
+        """Pass a queued live migration over until it is released.
+
+        :returns: what is true after the change.
+        :raises ThrottleError: if the host refused, or did not answer.
+        """
+        return self._call(ctxt, 'hold', migration_uuid=migration_uuid)
+
+    def release(self, ctxt: Any, migration_uuid: str) -> snapshot_obj.Snapshot:
+        """Let a live migration go on that was held.
+
+        :returns: what is true after the change.
+        :raises ThrottleError: if the host refused, or did not answer.
+        """
+        return self._call(ctxt, 'release', migration_uuid=migration_uuid)
+
+    def cancel(self, ctxt: Any, migration_uuid: str) -> snapshot_obj.Snapshot:
+        """Abort a queued live migration.
+
+        :returns: what is true after the change.
+        :raises ThrottleError: if the host refused, or did not answer.
+        """
+        return self._call(ctxt, 'cancel', migration_uuid=migration_uuid)
+
+    def pause(self, ctxt: Any, reason: str = '') -> snapshot_obj.Snapshot:
+        """Let nothing start to leave a host until it is resumed.
+
+        :returns: what is true after the change.
+        :raises ThrottleError: if the host refused, or did not answer.
+        """
+        return self._call(ctxt, 'pause', reason=reason)
+
+    def resume(self, ctxt: Any) -> snapshot_obj.Snapshot:
+        """Let what is queued on a host start again.
+
+        :returns: what is true after the change.
+        :raises ThrottleError: if the host refused, or did not answer.
+        """
+        return self._call(ctxt, 'resume')
 
     def _call(
         self, ctxt: Any, method: str, **args: Any

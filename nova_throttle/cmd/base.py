@@ -20,10 +20,14 @@ from typing import TypeVar
 from cliff import columns
 from cliff import command
 from cliff import lister
+from oslo_utils import timeutils
+from oslo_utils import uuidutils
 
 from nova_throttle.admission import limiter
 from nova_throttle.cmd import bus
 from nova_throttle import exception
+from nova_throttle.objects import pause as pause_obj
+from nova_throttle.objects import snapshot as snapshot_obj
 from nova_throttle import rpcapi
 
 T = TypeVar('T')
@@ -42,20 +46,20 @@ def _host(name: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-class Asking(command.Command, abc.ABC):
-    """A command that asks one host."""
+def _migration(uuid: str) -> str:
+    if not uuidutils.is_uuid_like(uuid):
+        raise argparse.ArgumentTypeError(f'{uuid} is no UUID of a migration')
+    return uuid.lower()
+
+
+class Command(command.Command, abc.ABC):
+    """A command that asks hosts something."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return a parser that wants a host and says errors in one line."""
+        """Return a parser that says errors in one line."""
         parser = super().get_parser(prog_name)
         parser.error = functools.partial(  # type: ignore[method-assign]
             _usage_error, parser
-        )
-        parser.add_argument(
-            'host',
-            metavar='HOST',
-            type=_host,
-            help='the host, as Nova names it',
         )
         return parser
 
@@ -69,8 +73,40 @@ class Asking(command.Command, abc.ABC):
         except BrokenPipeError:
             raise
         except Exception as error:
-            self.app.stderr.write(f'{self.app.NAME}: {_one_line(error)}\n')
+            self.complain(error)
             return 1
+
+    def complain(self, error: Exception) -> None:
+        """Say in one line on stderr what went wrong."""
+        self.app.stderr.write(f'{self.app.NAME}: {_one_line(error)}\n')
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for an answer."""
+        seconds: float = self.app.options.timeout
+        return seconds
+
+    def connect(self) -> None:
+        """Get ready to ask.
+
+        :raises ThrottleError: if that can't be done.
+        """
+        bus.connect(self.app.options.config_file)
+
+
+class Asking(Command):
+    """A command that asks one host."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return a parser that wants a host."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'host',
+            metavar='HOST',
+            type=_host,
+            help='the host, as Nova names it',
+        )
+        return parser
 
     def ask(
         self,
@@ -83,8 +119,49 @@ class Asking(command.Command, abc.ABC):
         :returns: the answer.
         :raises ThrottleError: if there is none.
         """
-        bus.connect(self.app.options.config_file)
-        return bus.ask(parsed_args.host, self.app.options.timeout, question)
+        self.connect()
+        return bus.ask(parsed_args.host, self.timeout, question)
+
+
+class MigrationCommand(Command, lister.Lister, abc.ABC):
+    """A command about live migrations."""
+
+    # How many it takes, as argparse says it.
+    COUNT: str | None = None
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return a parser that wants migrations."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'migration',
+            metavar='MIGRATION',
+            type=_migration,
+            nargs=self.COUNT,
+            help='the UUID of a live migration',
+        )
+        parser.add_argument(
+            '--host',
+            metavar='HOST',
+            type=_host,
+            help='the host that it leaves; without, a conductor is asked',
+        )
+        return parser
+
+    def ask(
+        self,
+        parsed_args: argparse.Namespace,
+        migration: str,
+        question: Callable[[rpcapi.ThrottleAPI, Any], T],
+    ) -> T:
+        """Ask the throttle of the host that a migration leaves.
+
+        :param question: called with the API and an administrator's context.
+        :returns: the answer.
+        :raises ThrottleError: if there is none, or nobody knows the host.
+        """
+        self.connect()
+        host = parsed_args.host or bus.source_of(migration, self.timeout)
+        return bus.ask(host, self.timeout, question)
 
 
 class HostCommand(Asking, lister.Lister, abc.ABC):
@@ -105,6 +182,37 @@ class Limit(Column):
         if self._value == limiter.UNLIMITED:
             return 'unlimited'
         return str(self._value)
+
+
+class Paused(Column):
+    """Why a queue is paused, if it is."""
+
+    def human_readable(self) -> str:
+        """Return it in words."""
+        if self._value is None:
+            return ''
+        since = timeutils.normalize_time(self._value.since).isoformat()
+        words = f'since {since}Z by {self._value.user}'
+        return ': '.join(filter(None, (words, self._value.reason)))
+
+    def machine_readable(self) -> dict[str, str] | None:
+        """Return plain data."""
+        if self._value is None:
+            return None
+        return {
+            'since': self._value.since.isoformat(),
+            'user': self._value.user,
+            'request': self._value.request_id,
+            'reason': self._value.reason,
+        }
+
+
+def pause_of(snapshot: snapshot_obj.Snapshot) -> pause_obj.Pause | None:
+    """Return why the queue of a host is paused, if it is."""
+    # An older release has no pause.
+    pause: pause_obj.Pause | None
+    pause = snapshot.pause if 'pause' in snapshot else None
+    return pause
 
 
 class Lines(Column):

@@ -8,15 +8,23 @@ nova.conf says about the bus: passwords are in there.
 
 from collections.abc import Callable
 from concurrent import futures
+import functools
+import getpass
+import os
+import socket
 import threading
 from typing import Any
 from typing import TypeVar
 
+from nova.conductor import rpcapi as conductor
 from nova import config
 from nova import context
+from nova import exception as nova_exception
+from nova import objects
 from nova import rpc
 from oslo_config import cfg
 import oslo_messaging as messaging
+from oslo_versionedobjects import base as ovo_base
 
 from nova_throttle import exception
 from nova_throttle import rpcapi
@@ -75,10 +83,53 @@ def ask(
     :raises ThrottleError: if there is none.
     """
     api = rpcapi.ThrottleAPI(host, timeout=timeout)
+    return _in_time(timeout, lambda: question(api, administrator()))
+
+
+def source_of(migration_uuid: str, timeout: float) -> str:
+    """Ask a conductor which host a migration leaves.
+
+    :param timeout: seconds to wait for the answer.
+    :raises ThrottleError: if there is no such migration, or no answer.
+    """
+    objects.register_all()
+    client = conductor.ConductorAPI().client.prepare(
+        timeout=timeout, retry=rpcapi.SEND_RETRIES
+    )
+    get = functools.partial(
+        client.call,
+        administrator(),
+        'object_class_action_versions',
+        objname='Migration',
+        objmethod='get_by_uuid',
+        object_versions=ovo_base.obj_tree_get_versions('Migration'),
+        args=(migration_uuid,),
+        kwargs={},
+    )
+    try:
+        return str(_in_time(timeout, get).source_compute)
+    except nova_exception.MigrationNotFound:
+        raise exception.NoSuchMigration(uuid=migration_uuid) from None
+    except messaging.MessagingTimeout:
+        raise exception.ConductorSilent(timeout=timeout) from None
+
+
+def administrator() -> context.RequestContext:
+    """Return an administrator's context that says who runs this."""
     admin = context.get_admin_context()
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # One without a name.
+        user = str(os.getuid())
+    admin.user_name = f'{user}@{socket.gethostname()}'
+    return admin
+
+
+def _in_time(timeout: float, work: Callable[[], T]) -> T:
     deadline = timeout + CONNECT_TIMEOUT
     try:
-        return within(deadline, lambda: question(api, admin))
+        return within(deadline, work)
     except futures.TimeoutError:
         raise exception.BusSilent(timeout=deadline) from None
 

@@ -21,6 +21,7 @@ COLUMNS = (
     'Progress',
     'Offered',
     'Waiting',
+    'Paused',
 )
 
 DEFAULT = 'source'
@@ -35,7 +36,8 @@ class GateList(base.HostCommand):
     a slot is offered to, until their source says whether it takes it.
     Waiting is the number of live migrations on other hosts that wait for a
     slot of this one. Progress is how far the transfer of each owner is whose
-    guest leaves this host.
+    guest leaves this host. Paused says of the gate source since when, by whom
+    and why the queue of the host is paused.
     """
 
     def take_action(
@@ -90,6 +92,7 @@ class LimitSet(base.HostCommand):
 
 def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
     known = progress.of(snapshot)
+    pause = base.pause_of(snapshot)
     for gate in snapshot.gates:
         yield (
             gate.name,
@@ -100,4 +103,5 @@ def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
             # A host with an older release has no such gates.
             base.Lines(list(gate.offered) if 'offered' in gate else []),
             len(gate.waiting) if 'waiting' in gate else 0,
+            base.Paused(pause if gate.name == DEFAULT else None),
         )

@@ -35,7 +35,14 @@ COMMANDS: dict[str, type[command.Command]] = {
     'limit set': gate.LimitSet,
     'metrics': metrics.Metrics,
     'migration list': migration.MigrationList,
+    'queue cancel': queue.QueueCancel,
+    'queue hold': queue.QueueHold,
     'queue list': queue.QueueList,
+    'queue pause': queue.QueuePause,
+    'queue promote': queue.QueuePromote,
+    'queue release': queue.QueueRelease,
+    'queue resume': queue.QueueResume,
+    'queue set': queue.QueueSet,
 }
 
 DESCRIPTION = """

@@ -17,6 +17,7 @@ from nova_throttle.compute import gates
 from nova_throttle.compute import negotiation
 from nova_throttle.compute.source import cleanup
 from nova_throttle.compute.source import completion
+from nova_throttle.compute.source import control
 from nova_throttle.compute.source import deferral
 from nova_throttle.compute.source import ending
 from nova_throttle.compute.source import intake
@@ -61,6 +62,13 @@ class Assembly:
         self.throttle = self.negotiation.throttle
         self.wait_events = wait_events.WaitEvents(
             manager.host, self.migrations, self.throttle.snapshot
+        )
+        self.control = control.Control(
+            manager,
+            self.migrations,
+            self.journal,
+            self.throttle,
+            self.wait_events,
         )
         self.background = threads.BackgroundWorker('background')
         self.succession = succession.Succession(self.migrations, self.journal)
@@ -156,12 +164,13 @@ class Assembly:
         self,
         *args: Any,
         priority: int = 0,
+        held: bool = False,
         state: lifecycle.State = lifecycle.State.QUEUED,
     ) -> migration_lib.LiveMigration:
         """Make a migration of the arguments of Nova's RPC handler."""
         _, dest, instance, _, record, _ = args
         request = gates.make_request(
-            record.uuid, record.id, instance.uuid, dest, priority
+            record.uuid, record.id, instance.uuid, dest, priority, held
         )
         return migration_lib.LiveMigration(
             *args,

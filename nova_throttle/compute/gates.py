@@ -73,6 +73,7 @@ def make_request(
     instance_uuid: str,
     dest: str,
     priority: int,
+    held: bool = False,
 ) -> request_lib.Request:
     """Make what the core knows of a live migration of this host.
 
@@ -91,4 +92,5 @@ def make_request(
         ),
         priority=priority,
         arrival=migration_id,
+        held=held,
     )

@@ -24,15 +24,13 @@ from nova_throttle.compute import housekeeping
 from nova_throttle.compute import limits
 from nova_throttle.compute import monitoring
 from nova_throttle.compute import report
-from nova_throttle.compute import sight
+from nova_throttle.compute import serving
 from nova_throttle.compute.source import abort
 from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import arrival
-from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import recovery
 from nova_throttle.compute.source import tickets
 from nova_throttle.compute import startup
-from nova_throttle import endpoint
 
 Verdict = arrival.Verdict
 
@@ -55,14 +53,8 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         )
         self._monitoring = monitoring.Monitoring(self._parts)
         report.register(self._parts)
-        self.additional_endpoints.append(
-            endpoint.ThrottleEndpoint(
-                self,
-                self._parts.negotiation,
-                functools.partial(sight.of_server, self),
-                functools.partial(entries.views, self._parts.journal),
-                self._monitoring.text,
-            )
+        self.additional_endpoints += serving.endpoints(
+            self, self._parts, self._monitoring
         )
         startup.begin(self._parts.journal, self._monitoring)
 

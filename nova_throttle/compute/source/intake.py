@@ -6,6 +6,7 @@ Every accepted request is in the journal before the caller is answered.
 """
 
 from collections.abc import Callable
+import dataclasses
 
 from oslo_log import log as logging
 
@@ -16,6 +17,7 @@ from nova_throttle.compute.source import deferral as deferral_lib
 from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import event
 from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import priority
 from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import succession as succession_lib
 from nova_throttle.compute.source import tickets
@@ -86,6 +88,10 @@ class Intake:
             raise exception.AdmissionClosed(
                 migration_uuid=migration.record.uuid
             )
+        migration.request = dataclasses.replace(
+            migration.request,
+            priority=priority.of_host(migration.context, self._manager.host),
+        )
         self._journal.put(entries.entry_of(migration))
         try:
             self._manager._set_migration_status(migration.record, 'queued')

@@ -80,6 +80,7 @@ class Recovery:
         """Take what was in progress as owners, before anything starts."""
         for reason in (Standstill.STARTING, Standstill.COUNTING):
             self._parts.throttle.halt(reason)
+        self._parts.control.begin()
         # A manager that was stopped may start again.
         self._parts.throttle.resume(Standstill.STOPPING)
         known = self._parts.migrations.of_migration

@@ -78,6 +78,7 @@ class Resumption:
             stored.migration(context, self._manager.host, entry),
             None,
             priority=entry.priority,
+            held=entry.held,
             state=State(entry.state),
         )
         migration.accepted_at = entry.accepted_at

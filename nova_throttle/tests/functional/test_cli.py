@@ -78,7 +78,7 @@ class ShellTestCase(base.ThrottleTestCase):
                 'Migration': self.migration(b).uuid,
                 'Server': b['id'],
                 'Destination': 'dest',
-                'Priority': 0,
+                'Priority': 'normal',
                 'Seconds Waited': first['Seconds Waited'],
                 'Waits For': [
                     {
@@ -116,6 +116,7 @@ class ShellTestCase(base.ThrottleTestCase):
                 'Progress': [None],
                 'Offered': [],
                 'Waiting': 0,
+                'Paused': None,
             },
             out,
         )

@@ -19,6 +19,7 @@ from nova_throttle import endpoint
 from nova_throttle import exception
 from nova_throttle.objects import agreement
 from nova_throttle.objects import base as objects_base
+from nova_throttle import queue_endpoint
 from nova_throttle import refusal
 
 ADMIN = context.get_admin_context()
@@ -67,6 +68,12 @@ GOOD = {
     'tell': {'tell': TELL},
     'report': {'destination': 'dest', 'incarnation': 1},
     'see': {'instance_uuid': uuids.instance},
+    'set_priority': {'migration_uuid': uuids.migration, 'priority': 'drain'},
+    'hold': {'migration_uuid': uuids.migration},
+    'release': {'migration_uuid': uuids.migration},
+    'cancel': {'migration_uuid': uuids.migration},
+    'pause': {'reason': 'new switch'},
+    'resume': {},
 }
 
 NONSENSE = (
@@ -94,7 +101,27 @@ FINE = {
     ('report', 'destination'): ('x' * 10_000,),
     ('set_limit', 'limit'): (2**80,),
     ('report', 'incarnation'): (-1, 2**80),
+    ('pause', 'reason'): ('', ' ', 'x' * 10_000, 'two\nlines'),
 }
+
+
+class Control:
+    """An operator's commands that do nothing."""
+
+    def prioritize(self, migration_uuid, priority):
+        return 0
+
+    def hold(self, migration_uuid, held):
+        pass
+
+    def cancel(self, ctxt, migration_uuid):
+        pass
+
+    def pause(self, reason, request_id, user):
+        pass
+
+    def resume(self):
+        pass
 
 
 def spoilt(value, path=()):
@@ -138,8 +165,10 @@ class NonsenseTestCase(testtools.TestCase):
             destination=incoming,
         )
         self.throttle, self.incoming = throttle, incoming
+        manager = types.SimpleNamespace(host='dest', throttle=throttle)
+        self.queue = queue_endpoint.QueueEndpoint(manager, Control())
         self.endpoint = endpoint.ThrottleEndpoint(
-            types.SimpleNamespace(host='dest', throttle=throttle),
+            manager,
             types.SimpleNamespace(
                 hear=self.hear,
                 receive=throttle.receive,
@@ -152,11 +181,15 @@ class NonsenseTestCase(testtools.TestCase):
         self.incoming.hear(ask)
         return self.incoming.compose(ask.source)
 
+    def method(self, name):
+        found = getattr(self.endpoint, name, None)
+        return found or getattr(self.queue, name)
+
     def call(self, name, arguments):
         """Return the error that the caller gets; None if it gets none."""
         self.log.reset_output()
         try:
-            getattr(self.endpoint, name)(ADMIN, **arguments)
+            self.method(name)(ADMIN, **arguments)
         except messaging.ExpectedException as refused:
             return refused.exc_info[1]
         return None
@@ -217,7 +250,7 @@ class NonsenseTestCase(testtools.TestCase):
         for name in GOOD:
             refused = self.assertRaises(
                 messaging.ExpectedException,
-                getattr(self.endpoint, name),
+                self.method(name),
                 user,
                 colour='red',
             )

@@ -129,7 +129,8 @@ class EndpointTestCase(testtools.TestCase):
         (gate,) = answer['nova_throttle_object.data']['gates']
         self.assertEqual(3, gate['nova_throttle_object.data']['limit'])
         self.assertEqual(
-            'the limit of gate source was changed from 1 to 3\n',
+            'the limit of gate source was changed from 1 to 3 (request '
+            f'{ADMIN.request_id}, user unknown)\n',
             self.log.output,
         )
 

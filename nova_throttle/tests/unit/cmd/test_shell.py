@@ -6,8 +6,10 @@ What the commands do on real services is shown by the functional tests.
 """
 
 import csv
+import datetime
 import io
 import json
+import sys
 from unittest import mock
 
 import fixtures
@@ -17,6 +19,7 @@ import yaml
 
 from nova_throttle.cmd import shell
 from nova_throttle import exception
+from nova_throttle.objects import pause as pause_obj
 from nova_throttle.objects import snapshot as snapshot_obj
 from nova_throttle.tests import shell as shell_lib
 from nova_throttle.transfer import progress as progress_lib
@@ -124,6 +127,7 @@ GATES = [
         'Progress': [PROGRESS],
         'Offered': [],
         'Waiting': 0,
+        'Paused': None,
     },
     {
         'Gate': 'destination',
@@ -133,6 +137,7 @@ GATES = [
         'Progress': [],
         'Offered': [uuids.offered],
         'Waiting': 2,
+        'Paused': None,
     },
 ]
 
@@ -142,7 +147,7 @@ QUEUE = [
         'Migration': uuids.queued,
         'Server': uuids.instance,
         'Destination': 'dest',
-        'Priority': 0,
+        'Priority': 'normal',
         'Seconds Waited': 2.3,
         'Waits For': [
             {
@@ -240,6 +245,73 @@ class ShellTestCase(testtools.TestCase):
             self.assertEqual('src', host)
             api.set_limit.assert_called_with('ctxt', gate, 3)
 
+    def test_a_pause_is_said_beside_an_empty_queue(self):
+        snapshot = snapshot_obj.Snapshot(
+            host='src',
+            closed=False,
+            gates=SNAPSHOT.gates,
+            queue=[],
+            pause=pause_obj.Pause(
+                reason='new switch',
+                since=datetime.datetime(
+                    2026, 11, 26, 3, tzinfo=datetime.timezone.utc
+                ),
+                request_id='req-1',
+                user='root@cpu1',
+            ),
+        )
+        self.ask.return_value = snapshot
+        status, out, err = shell_lib.run('queue', 'list', 'src', '-f', 'json')
+        self.assertEqual((0, '[]\n'), (status, out))
+        words = 'since 2026-11-26T03:00:00Z by root@cpu1: new switch'
+        self.assertEqual(
+            f'nova-throttle: the queue of src is paused {words}\n', err
+        )
+        self.assertIn(words, self.read('gate', 'list', 'src'))
+        gate, _ = json.loads(self.read('gate', 'list', 'src', '-f', 'json'))
+        self.assertEqual(
+            {
+                'since': '2026-11-26T03:00:00+00:00',
+                'user': 'root@cpu1',
+                'request': 'req-1',
+                'reason': 'new switch',
+            },
+            gate['Paused'],
+        )
+
+    def test_what_a_change_of_the_queue_asks_for(self):
+        uuid = uuids.queued
+        find = self.useFixture(
+            fixtures.MockPatch(
+                'nova_throttle.cmd.bus.source_of', return_value='src'
+            )
+        ).mock
+        for called, *words in (
+            (
+                mock.call.set_priority('ctxt', uuid, 'background'),
+                *('queue', 'set', uuid, '--priority', 'background'),
+            ),
+            (
+                mock.call.set_priority('ctxt', uuid, 'promoted'),
+                *('queue', 'promote', uuid),
+            ),
+            (mock.call.hold('ctxt', uuid), 'queue', 'hold', uuid),
+            (mock.call.release('ctxt', uuid), 'queue', 'release', uuid),
+            (mock.call.cancel('ctxt', uuid), 'queue', 'cancel', uuid),
+            (mock.call.pause('ctxt', ''), 'queue', 'pause', 'src'),
+            (mock.call.resume('ctxt'), 'queue', 'resume', 'src'),
+        ):
+            api = mock.Mock()
+            self.read(*words)
+            host, _, question = self.ask.call_args.args
+            question(api, 'ctxt')
+            self.assertEqual('src', host)
+            self.assertEqual([called], api.mock_calls)
+        find.reset_mock()
+        self.read('queue', 'hold', uuid, '--host', 'other')
+        self.assertEqual('other', self.ask.call_args.args[0])
+        find.assert_not_called()
+
     def test_one_value(self):
         words = ('gate', 'list', 'src', '-f', 'value', '-c', 'Limit')
         self.assertEqual('1\n0\n', self.read(*words))
@@ -262,6 +334,16 @@ class ShellTestCase(testtools.TestCase):
             (('gate', 'list', 'src', 'dest'), 'unrecognized arguments: dest'),
             (('gate', 'list', ''), "'' is no name of a host"),
             (('queue', 'list', ' '), "' ' is no name of a host"),
+            (('queue', 'set', uuids.a), 'required: --priority'),
+            (
+                ('queue', 'set', uuids.a, '--priority', 'promoted'),
+                "choose from 'drain', 'normal', 'background'"
+                if sys.version_info < (3, 12)
+                else 'choose from drain, normal, background',
+            ),
+            (('queue', 'hold', '7'), '7 is no UUID of a migration'),
+            (('queue', 'cancel'), 'required: MIGRATION'),
+            (('queue', 'pause'), 'required: HOST'),
             (('limit', 'set', '', '0'), "'' is no name of a host"),
             (('limit', 'set', 'a\nb', '0'), "'a\\nb' is no name of a host"),
             (('limit', 'set', 'src', 'many'), "invalid int value: 'many'"),

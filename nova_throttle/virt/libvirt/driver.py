@@ -59,6 +59,8 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         """
         self._watcher = watcher
 
+    may_be_slow = staticmethod(transfer_lib.may_be_slow)
+
     def live_migration(
         self,
         context: border.Context,

@@ -11,14 +11,18 @@ import dataclasses
 import time
 from typing import Any
 
+from nova.compute import vm_states
+import nova.conf
 from nova.virt.libvirt import driver
 from nova.virt.libvirt import guest as guest_lib
 from oslo_log import log as logging
 
+from nova_throttle.compute import border
 from nova_throttle.transfer import pace as pace_lib
 from nova_throttle.transfer import progress as progress_lib
 from nova_throttle.virt.libvirt import job
 
+CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 # MiB/s: the least that limits, for 0 is unlimited.
@@ -50,12 +54,20 @@ class Transfer:
         # What has failed already: it is said once.
         self._failed: set[str] = set()
 
-    def begin(self, domain: Any, flags: int, block: bool, full: int) -> int:
+    def begin(
+        self,
+        domain: Any,
+        flags: int,
+        block: bool,
+        parallel: bool,
+        full: int,
+    ) -> int:
         """Note that libvirt is called to migrate.
 
         :param domain: libvirt's domain.
         :param flags: how it migrates: libvirt's VIR_MIGRATE_*.
         :param block: whether disks are copied.
+        :param parallel: whether it has several connections.
         :param full: full speed, in MiB/s; 0 is unlimited.
         :returns: at which speed it begins, in MiB/s.
         """
@@ -64,8 +76,9 @@ class Transfer:
             self._downtime, block=block, auto_converge=bool(converges)
         )
         self._full = full
-        if block:
-            # libvirt would keep the disks at the speed of the start.
+        if block or parallel:
+            # libvirt would keep the disks at the speed of the start; and
+            # several connections are never as slow as that.
             self.pace.insist()
 
         def carry_out(slow: bool) -> bool:
@@ -133,12 +146,16 @@ class WatchedGuest(guest_lib.Guest):
         destination_xml: str | None = None,
         flags: int = 0,
         bandwidth: int = 0,
-        *args: Any,
         **kwargs: Any,
     ) -> Any:
         """Migrate, at the speed at which it is to begin."""
         bandwidth = self._transfer.begin(
-            self._domain, flags, bool(migrate_disks), bandwidth
+            self._domain,
+            flags,
+            block=bool(migrate_disks),
+            # Releases differ in whether they have it.
+            parallel=kwargs.get('parallel', 0) > 1,
+            full=bandwidth,
         )
         return super().migrate(
             destination,
@@ -147,7 +164,6 @@ class WatchedGuest(guest_lib.Guest):
             destination_xml,
             flags,
             bandwidth,
-            *args,
             **kwargs,
         )
 
@@ -164,3 +180,24 @@ class WatchedGuest(guest_lib.Guest):
         started = super().migrate_start_postcopy()
         self._transfer.begin_post_copy()
         return started
+
+
+def may_be_slow(
+    instance: border.Instance, migrate_data: border.MigrateData
+) -> bool:
+    """Tell whether the transfer of a guest may be slow for a while.
+
+    Not with disks that are copied, nor with parallel connections, nor that
+    of a guest that is paused.
+    """
+    copies = (
+        migrate_data is not None
+        and 'block_migration' in migrate_data
+        and migrate_data.block_migration
+    )
+    connections = CONF.libvirt.get('live_migration_parallel_connections')
+    return not (
+        copies
+        or (connections or 1) > 1
+        or instance.vm_state == vm_states.PAUSED
+    )

@@ -2,6 +2,9 @@
 
 """Speed and progress of a guest, by what is asked of libvirt's domain."""
 
+import types
+
+from nova import objects
 from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.virt.libvirt import driver as nova_driver
 from nova.virt.libvirt import guest as nova_guest
@@ -76,6 +79,36 @@ class TransferTestCase(testtools.TestCase):
         self.pace.slow()
         self.assertEqual(100, self.migrate(migrate_disks=['vda']))
         self.assertFalse(self.pace.slow())
+
+    def test_parallel_connections_are_never_slow(self):
+        """With several, QEMU sends much more than 1 MiB/s all the same."""
+        self.pace.slow()
+        # Releases differ in whether they know it.
+        self.patch(nova_guest.Guest, 'migrate', self.note_bandwidth)
+        self.guest.migrate('dest', bandwidth=100, parallel=4)
+        self.assertEqual([100], self.domain.speeds)
+        self.assertFalse(self.pace.slow())
+
+    def note_bandwidth(self, *args, **kwargs):
+        self.domain.speeds.append(args[-1])
+
+    def test_who_may_be_slow(self):
+        for state, block, connections, expected in (
+            ('active', False, None, True),
+            ('active', False, 1, True),
+            ('active', False, 2, False),
+            ('active', True, None, False),
+            ('paused', False, None, False),
+        ):
+            options = {'live_migration_parallel_connections': connections}
+            self.patch(
+                transfer, 'CONF', types.SimpleNamespace(libvirt=options)
+            )
+            instance = types.SimpleNamespace(vm_state=state)
+            data = objects.LibvirtLiveMigrateData(block_migration=block)
+            self.assertIs(expected, transfer.may_be_slow(instance, data))
+        data = objects.LibvirtLiveMigrateData()
+        self.assertFalse(transfer.may_be_slow(instance, data))
 
     def test_the_monitor_of_nova_sees_to_the_speed(self):
         self.pace.slow()

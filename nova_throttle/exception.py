@@ -110,6 +110,14 @@ class InvalidGate(ThrottleError):
     )
 
 
+class ReservedGate(ThrottleError):
+    msg_fmt = '%(name)s is the name of a gate that each host has itself'
+
+
+class UnknownAggregate(ThrottleError):
+    msg_fmt = 'there is no aggregate %(name)s that has hosts'
+
+
 class InvalidPattern(ThrottleError):
     msg_fmt = '%(pattern)r is no pattern of names of hosts'
 

@@ -97,12 +97,16 @@ class Command(command.Command, abc.ABC):
 class Asking(Command):
     """A command that asks one host."""
 
+    # None if it has to be named, '?' if not.
+    NARGS: str | None = None
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return a parser that wants a host."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             'host',
             metavar='HOST',
+            nargs=self.NARGS,
             type=_host,
             help='the host, as Nova names it',
         )

@@ -21,6 +21,7 @@ from nova import config
 from nova import context
 from nova import exception as nova_exception
 from nova import objects
+from nova.objects import base as objects_base
 from nova import rpc
 from oslo_config import cfg
 import oslo_messaging as messaging
@@ -69,6 +70,12 @@ def parse(argv: list[str]) -> None:
     else:
         return
     raise exception.UnreadableConfig(reason=reason)
+
+
+def use_conductor() -> None:
+    """Have Nova's records read as nova-compute does, by the conductor."""
+    objects.register_all()
+    objects_base.NovaObject.indirection_api = conductor.ConductorAPI()
 
 
 def ask(

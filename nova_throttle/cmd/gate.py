@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Commands about gates.
+"""Commands about the gates of a host.
 
 Whether a gate exists, and what limits it may have, only its host knows.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from nova_throttle.cmd import base
 from nova_throttle.cmd import progress
+from nova_throttle.cmd import shared_gate
 from nova_throttle.objects import snapshot as snapshot_obj
 
 COLUMNS = (
@@ -28,8 +29,12 @@ DEFAULT = 'source'
 
 
 class GateList(base.HostCommand):
-    """List the gates of a host: their limits, and who is in progress.
+    """List gates: their limits, and who is in progress.
 
+    Without a host, the gates of the cloud are listed that were made with
+    "gate create"; then the list has the hosts that each limits.
+
+    Of a host, all its gates are listed, those of the cloud as it knows them.
     The gate source is for what leaves the host, and destination for what
     comes to it; transfer-out and transfer-in are for those of them whose
     guests move right now. The owners are migration UUIDs; so are those that
@@ -40,10 +45,14 @@ class GateList(base.HostCommand):
     and why the queue of the host is paused.
     """
 
+    NARGS = '?'
+
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
         """Return one row a gate."""
+        if parsed_args.host is None:
+            return shared_gate.COLUMNS, shared_gate.rows(self.app.options)
         snapshot = self.ask(
             parsed_args, lambda api, ctxt: api.get_snapshot(ctxt)
         )

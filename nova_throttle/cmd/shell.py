@@ -23,6 +23,7 @@ from nova_throttle.cmd import metrics
 from nova_throttle.cmd import migration
 from nova_throttle.cmd import queue
 from nova_throttle import version as version_lib
+from nova_throttle.cmd import shared_gate
 
 COMMANDS: dict[str, type[command.Command]] = {
     'drain cancel': drains.DrainCancel,
@@ -31,7 +32,12 @@ COMMANDS: dict[str, type[command.Command]] = {
     'drain show': drains.DrainShow,
     'drain start': drain.DrainStart,
     'drain undo': drains.DrainUndo,
+    'gate create': shared_gate.GateCreate,
+    'gate delete': shared_gate.GateDelete,
     'gate list': gate.GateList,
+    'gate reconcile': shared_gate.GateReconcile,
+    'gate set': shared_gate.GateSet,
+    'gate show': shared_gate.GateShow,
     'limit set': gate.LimitSet,
     'metrics': metrics.Metrics,
     'migration list': migration.MigrationList,

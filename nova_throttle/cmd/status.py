@@ -10,10 +10,7 @@ import sys
 
 from nova_throttle.cmd import native  # noqa: F401 first of all
 
-from nova.conductor import rpcapi as conductor
 import nova.conf
-from nova import objects
-from nova.objects import base as objects_base
 from oslo_upgradecheck import upgradecheck
 
 from nova_throttle.cmd import bus
@@ -37,9 +34,7 @@ def main() -> int:
     except exception.ThrottleError as error:
         sys.stderr.write(f'nova-throttle-status: {error}\n')
         return UNEXPECTED
-    objects.register_all()
-    # As nova-compute does: the database is the conductor's business.
-    objects_base.NovaObject.indirection_api = conductor.ConductorAPI()
+    bus.use_conductor()
     status: int = upgradecheck.run(conf)
     return status
 

@@ -17,6 +17,9 @@ TRAIT = 'CUSTOM_NOVA_THROTTLE_GATE'
 # Not a project of Keystone's: what we allocate counts in nobody's quota.
 PROJECT = 'nova-throttle'
 
+# Names of the gates that each host has itself.
+RESERVED = frozenset({'source', 'destination', 'transfer-out', 'transfer-in'})
+
 # What Placement has room for.
 MAX_NAME = 200
 
@@ -35,6 +38,8 @@ def check_gate(name: str) -> str:
     """
     if not _GATE.fullmatch(name):
         raise exception.InvalidGate(name=name)
+    if name in RESERVED:
+        raise exception.ReservedGate(name=name)
     return name
 
 

@@ -330,7 +330,7 @@ class ShellTestCase(testtools.TestCase):
             ((), 'no command given'),
             (('fly',), 'no such command: fly'),
             (('gate',), 'no such command: gate'),
-            (('gate', 'list'), 'required: HOST'),
+            (('queue', 'list'), 'required: HOST'),
             (('gate', 'list', 'src', 'dest'), 'unrecognized arguments: dest'),
             (('gate', 'list', ''), "'' is no name of a host"),
             (('queue', 'list', ' '), "' ' is no name of a host"),

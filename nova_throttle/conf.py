@@ -165,6 +165,29 @@ Related options:
     ),
 ]
 
+SHARED_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'gate_unreachable',
+        default='wait',
+        choices=[
+            ('wait', 'they wait until Placement answers'),
+            ('start', 'they start, and are not counted'),
+        ],
+        mutable=True,
+        help="""
+What live migrations do that need a slot of a gate of the cloud while Placement
+does not answer.
+
+The gates that ``nova-throttle gate create`` makes are kept in Placement. By
+default nothing starts that one of them limits until Placement answers, so that
+no limit is ever exceeded. Set it to ``start`` where a drain may not wait for
+Placement; the limits of the hosts themselves count in any case. What no such
+gate limits starts anyhow, unless this host could not read the gates since it
+was started.
+""",
+    ),
+]
+
 JOURNAL_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'journal_dir',
@@ -309,6 +332,7 @@ ALL_OPTS: list[cfg.Opt] = [
     *ACTIVATION_OPTS,
     *INCOMING_OPTS,
     *TRANSFER_OPTS,
+    *SHARED_OPTS,
     *JOURNAL_OPTS,
     *HOUSEKEEPING_OPTS,
     *MONITORING_OPTS,

@@ -6,6 +6,7 @@ What there is to see, limits, and what hosts tell each other.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 import reprlib
 from typing import Any
@@ -33,6 +34,8 @@ class Negotiation(Protocol):
     def receive(self, tell: messages.Tell) -> None: ...
 
     def report(self, destination: str, incarnation: int) -> messages.Ask: ...
+
+    def hint(self, gates: Collection[str], changed: bool) -> None: ...
 
 
 class ThrottleEndpoint(rpcbase.Endpoint):
@@ -172,6 +175,21 @@ class ThrottleEndpoint(rpcbase.Endpoint):
             raise exception.InvalidMessage(reason='incarnation is no number')
         ask = self._peers.report(rpcapi.check_host(destination), incarnation)
         return rpcbase.dump(agreement.Ask.from_core(ask), versions)
+
+    @rpcbase.for_administrators('telling of room')
+    def hint(self, ctxt: Any, gates: list[str], changed: bool = False) -> None:
+        """Take note that gates of the cloud may have room.
+
+        :param ctxt: the request context of a service.
+        :param gates: their names.
+        :param changed: whether they themselves are others now.
+        :raises AdminRequired: if somebody else tells.
+        """
+        if not isinstance(gates, list) or not all(
+            isinstance(gate, str) for gate in gates
+        ):
+            raise exception.InvalidMessage(reason='gates are not names')
+        self._peers.hint(gates, bool(changed))
 
     @rpcbase.for_administrators('looking for a guest')
     def see(

@@ -8,6 +8,7 @@ one of our errors.
 """
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 import reprlib
 from typing import Any
@@ -30,7 +31,7 @@ TOPIC = 'compute'
 # 2.0: get_snapshot, get_metrics, set_limit, ask, tell, report, see. What two
 #   hosts tell each other names the gate. A host that speaks 1.x is one without
 #   the product.
-# 2.1: set_priority, hold, release, cancel, pause, resume.
+# 2.1: set_priority, hold, release, cancel, pause, resume, hint.
 VERSION = '2.1'
 
 # Seconds that a host may take to answer another: it does so at once.
@@ -219,6 +220,26 @@ class HostAPI:
         """
         line = _Line(host, '2.0', PEER_TIMEOUT)
         return str(line.call(ctxt, 'see', instance_uuid=instance_uuid))
+
+
+def hint(ctxt: Any, gates: Sequence[str], changed: bool = False) -> None:
+    """Tell all hosts of the cell that gates may have room; nobody answers.
+
+    :param gates: names of gates of the cloud.
+    :param changed: whether these gates themselves are others now.
+    :raises ThrottleError: if it can't be sent.
+    """
+    client = rpc.get_client(
+        messaging.Target(topic=TOPIC, namespace=NAMESPACE, version='2.1')
+    )
+    try:
+        client.prepare(fanout=True, retry=SEND_RETRIES).cast(
+            ctxt, 'hint', gates=list(gates), changed=changed
+        )
+    except Exception as error:
+        raise exception.HostFailed(
+            host='of this cell', error=type(error).__name__
+        ) from error
 
 
 class _Line:

@@ -5,7 +5,8 @@
 As many ask as could start here, first in the order first. A slot that is
 granted is used at once or given back: it is kept only while others are being
 asked, or for a request that was passed over for too long. That one collects
-its slots in the one order that all hosts have, so no circle can arise.
+its slots in the one order that all hosts have, so no circle can arise. What
+is asked last is asked by who has all else, and by who waits for room there.
 """
 
 from collections.abc import Callable
@@ -162,6 +163,21 @@ class Asking:
         self._say(waiting)
         return gave
 
+    def shut(self, waiting: Waiting, gate: request_lib.RemoteGate) -> None:
+        """Note that a gate has no slot for long: nothing is kept for it."""
+        stands = dict(zip(waiting.needs.remote, waiting.said, strict=True))
+        if stands[gate] in (Standing.READY, Standing.INSISTS):
+            waiting.insists = False
+            self._drop(waiting)
+            waiting.refuser = gate
+            self._say(waiting)
+
+    def reopen(self, waiting: Waiting, gate: request_lib.RemoteGate) -> None:
+        """Note that a gate may have room: all others are asked again."""
+        if waiting.refuser == gate:
+            waiting.refuser = None
+            self._say(waiting)
+
     def insist(self, waiting: Waiting) -> None:
         """Have slots kept for a request, one gate after the other."""
         line = self._lines.get(waiting.needs)
@@ -193,6 +209,8 @@ class Asking:
         if not waiting.insists:
             # What it has elsewhere may not wait for room at this host.
             self._drop(waiting)
+        if waiting.refuser == gate:
+            waiting.refuser = None
         waiting.waived |= {gate}
         waiting.missing = tuple(g for g in waiting.missing if g != gate)
         self._say(waiting)
@@ -253,9 +271,11 @@ def _standing(waiting: Waiting, gate: request_lib.RemoteGate) -> Standing:
     if waiting.insists and gate in waiting.missing:
         first = _first_missing(waiting)
         return Standing.INSISTS if gate == first else Standing.WAITS
-    if waiting.refuser is None or waiting.refuser == gate:
-        return Standing.READY
-    return Standing.WAITS
+    if waiting.refuser is not None:
+        is_next = waiting.refuser == gate
+    else:
+        is_next = not gate.is_last or waiting.missing == (gate,)
+    return Standing.READY if is_next else Standing.WAITS
 
 
 def _first_missing(waiting: Waiting) -> request_lib.RemoteGate:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from typing import Protocol
 
 from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import snapshot as snapshot_lib
 
 
 class Standing(str, enum.Enum):
@@ -53,7 +54,20 @@ class Granted:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refused:
-    """A gate that was asked has no slot for a request now."""
+    """A gate that was asked has no slot for a request now.
+
+    :param closed: and gives none to anybody for long: nothing elsewhere is
+        kept for this request meanwhile.
+    """
+
+    migration_uuid: str
+    gate: request_lib.RemoteGate
+    closed: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Room:
+    """A gate that refused a request may have a slot for it by now."""
 
     migration_uuid: str
     gate: request_lib.RemoteGate
@@ -77,7 +91,7 @@ class Waived:
     until: float
 
 
-Answer = Refused | Withdrawn | Waived
+Answer = Refused | Room | Withdrawn | Waived
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,6 +103,7 @@ class Known:
     :param positions: of requests that wait there, 1 is next.
     :param standstill: why it gives no slot to anybody; empty if it does.
     :param silent: whether its host does not answer.
+    :param waits: what each request waits for there, if it is asked last.
     """
 
     limit: int = 0
@@ -96,6 +111,9 @@ class Known:
     positions: Mapping[str, int] = dataclasses.field(default_factory=dict)
     standstill: str = ''
     silent: bool = False
+    waits: Mapping[str, tuple[snapshot_lib.Wait, ...]] = dataclasses.field(
+        default_factory=dict
+    )
 
 
 class Keeper(Protocol):

@@ -19,11 +19,16 @@ class RemoteGate(NamedTuple):
     """A gate that is kept elsewhere.
 
     :param name: what it limits; one party keeps all gates of a name.
-    :param host: whose gate of this name it is.
+    :param host: whose gate of this name it is; empty if it is no host's.
     """
 
     name: str
     host: str
+
+    @property
+    def is_last(self) -> bool:
+        """Whether a request has to have all else before it asks here."""
+        return not self.host
 
 
 class Needs(NamedTuple):
@@ -32,7 +37,8 @@ class Needs(NamedTuple):
     :param gates: names of gates of this host, the scarcest first: a turn is
         reserved in this order (see the queue).
     :param remote: gates that are kept elsewhere, in an order of their names
-        that is the same for all requests of all hosts.
+        that is the same for all requests of all hosts; what is asked last is
+        the last.
     """
 
     gates: tuple[str, ...]

@@ -19,6 +19,9 @@ class WaitReason(str, enum.Enum):
     GATE_FULL = 'gate full'
     ASKING = 'destination is asked'
     SILENT = 'destination does not answer'
+    CLAIMING = 'Placement is asked'
+    GATE_PAUSED = 'gate paused'
+    AWAY = 'Placement does not answer'
     RESERVED = 'turn reserved for another'
     HELD = 'held by an operator'
     DOWN = 'destination is down'
@@ -29,7 +32,14 @@ class WaitReason(str, enum.Enum):
 
 
 # Nothing is known of the gate then.
-_UNKNOWN = frozenset({WaitReason.ASKING, WaitReason.SILENT})
+_UNKNOWN = frozenset(
+    {
+        WaitReason.ASKING,
+        WaitReason.SILENT,
+        WaitReason.CLAIMING,
+        WaitReason.AWAY,
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

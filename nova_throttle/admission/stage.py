@@ -120,7 +120,8 @@ class Stage:
         """Use a slot of a gate kept elsewhere, keep it, or decline.
 
         It is kept while others are being asked, if this host has room; and
-        for one that insists, whose turn is reserved.
+        for one that insists, whose turn is reserved. What is asked last is
+        never kept.
 
         :returns: whether the request has all it needs now.
         """
@@ -129,11 +130,11 @@ class Stage:
         self.asking.grant(waiting, gate)
         if waiting.rests:
             self.decline(waiting)
-        elif waiting.insists:
+        elif waiting.insists and not gate.is_last:
             self.queue.place(waiting)
             return waiting.eligible and self._may_start(waiting)
         elif waiting.missing:
-            if self.free(waiting.needs.gates) <= 0:
+            if gate.is_last or self.free(waiting.needs.gates) <= 0:
                 self.decline(waiting)
         elif self._may_start(waiting):
             return True
@@ -148,13 +149,10 @@ class Stage:
 
     def answer(self, answer: remote.Answer) -> None:
         """Take note that a gate kept elsewhere has no slot, or is none."""
-        if isinstance(answer, remote.Refused):
+        if isinstance(answer, remote.Refused | remote.Room):
             waiting = self.queue.get(answer.migration_uuid)
-            if waiting is not None and self.asking.refuse(
-                waiting, answer.gate
-            ):
-                # Its turn is reserved if this happens too often.
-                self.queue.credit(waiting)
+            if waiting is not None and answer.gate in waiting.needs.remote:
+                self._answer_one(answer, waiting)
             return
         change = self.asking.void
         if isinstance(answer, remote.Waived):
@@ -163,6 +161,18 @@ class Stage:
             if answer.gate in waiting.needs.remote:
                 change(waiting, answer.gate)
                 self.queue.place(waiting)
+
+    def _answer_one(
+        self, answer: remote.Refused | remote.Room, waiting: Waiting
+    ) -> None:
+        if isinstance(answer, remote.Room):
+            self.asking.reopen(waiting, answer.gate)
+        elif answer.closed:
+            self.asking.shut(waiting, answer.gate)
+        elif self.asking.refuse(waiting, answer.gate):
+            # Its turn is reserved if this happens too often.
+            self.queue.credit(waiting)
+        self.queue.place(waiting)
 
     def defer(
         self, waiting: Waiting, reason: snapshot_lib.WaitReason | None

@@ -166,6 +166,11 @@ def _waits(queued: _Queued, stage: StageLook, look: Look) -> list[Wait]:
         wait = _wait_here(look.gates[name], waiting, keepers)
         waits.extend([wait] if wait else [])
     for gate in queued.missing:
+        if gate.is_last and gate in look.known:
+            waits.extend(look.known[gate].waits.get(waiting.uuid, ()))
+    for gate in queued.missing:
+        if gate.is_last:
+            continue
         elsewhere = _wait_elsewhere(queued, gate, look.known.get(gate))
         # That another host is being asked is worth saying only if nothing
         # else keeps it.

@@ -12,6 +12,7 @@ import dataclasses
 import types
 
 from nova_throttle.admission import effects
+from nova_throttle.admission import remote
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.admission import standstill
 from nova_throttle.agreement import destination as destination_lib
@@ -32,6 +33,8 @@ class HostController(outgoing.OutgoingController):
     :param destination: the half of what comes in. It stands still until
         whoever knows the facts has counted what comes.
     :param progress: tells how far each transfer is, by migration UUID.
+    :param others: who else keeps gates, by their name.
+    :param seen: returns what is known of gates that no host keeps.
     """
 
     def __init__(
@@ -43,10 +46,15 @@ class HostController(outgoing.OutgoingController):
         tell: Callable[[str], None],
         destination: destination_lib.Destination,
         progress: Callable[[], Mapping[str, progress_lib.Progress]] = dict,
+        others: Mapping[str, remote.Keeper] = types.MappingProxyType({}),
+        seen: Callable[[], Mapping[str, snapshot_lib.GateState]] = dict,
     ) -> None:
-        super().__init__(stages, start, source=source, tell=tell)
+        super().__init__(
+            stages, start, source=source, tell=tell, others=others
+        )
         self.destination = destination
         self._progress = progress
+        self._seen = seen
 
     def resize(self, gate: str, limit: int) -> None:
         """Change a gate's limit, at once; see the controller."""
@@ -84,6 +92,7 @@ class HostController(outgoing.OutgoingController):
         gates = dict(own.gates)
         for name in self.destination.gates:
             gates[name] = self.destination.state(name)
+        gates.update(self._seen())
         return dataclasses.replace(
             own,
             gates=types.MappingProxyType(gates),

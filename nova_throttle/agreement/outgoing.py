@@ -9,10 +9,12 @@ request starts, change in the same step.
 from collections.abc import Callable
 from collections.abc import Mapping
 import time
+import types
 
 from nova_throttle.admission import controller
 from nova_throttle.admission import effects
 from nova_throttle.admission import queue
+from nova_throttle.admission import remote
 from nova_throttle.agreement import messages
 from nova_throttle.agreement import source as source_lib
 
@@ -26,6 +28,7 @@ class OutgoingController(controller.Controller):
     :param tell: called with a host that a message is due for, without a
         lock held; it must return at once. What is sent is made by compose()
         when it is sent.
+    :param others: who else keeps gates, by their name.
     :param patience: see the queue.
     :param clock: seconds, monotonic.
     """
@@ -37,6 +40,7 @@ class OutgoingController(controller.Controller):
         *,
         source: source_lib.Source,
         tell: Callable[[str], None],
+        others: Mapping[str, remote.Keeper] = types.MappingProxyType({}),
         patience: int = queue.PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -44,7 +48,7 @@ class OutgoingController(controller.Controller):
             stages,
             start,
             tell=tell,
-            keepers=dict.fromkeys(source.gates, source),
+            keepers={**dict.fromkeys(source.gates, source), **others},
             patience=patience,
             clock=clock,
         )

@@ -238,7 +238,8 @@ class Told:
     def _asked_for_several(self) -> Iterator[tuple[_Key, _Entry]]:
         for key, entry in self._entries.items():
             if entry.standing is Standing.READY and any(
-                len(needs.remote) > 1 for needs in entry.request.needs
+                sum(not gate.is_last for gate in needs.remote) > 1
+                for needs in entry.request.needs
             ):
                 yield key, entry
 

@@ -22,11 +22,13 @@ from nova_throttle.cmd import bus
 from nova_throttle.cmd import interpreter
 from nova_throttle.compute import compat
 from nova_throttle.compute import interface
+from nova_throttle.compute import placement
 from nova_throttle import conf as throttle_conf
 from nova_throttle import exception
 from nova_throttle.journal import files
 from nova_throttle.journal import inspection
 from nova_throttle import misplaced
+from nova_throttle.placement import http
 from nova_throttle import rpcapi
 
 CONF = nova.conf.CONF
@@ -99,6 +101,20 @@ class Checks(upgradecheck.UpgradeCommands):
             )
         return _result(_WARNING, _journal_warnings(found))
 
+    def _check_placement(self) -> upgradecheck.Result:
+        """Could gates of the cloud be kept in Placement?"""
+        try:
+            version = bus.within(
+                TIMEOUT, lambda: placement.connect().version()
+            )
+        except (exception.ThrottleError, futures.TimeoutError) as error:
+            reason = str(error) or 'Placement did not answer'
+            return _result(_WARNING, [reason])
+        if _numbers(version) >= _numbers(http.VERSION):
+            return _result(_SUCCESS, [])
+        problem = f'Placement has {version}, and {http.VERSION} is needed'
+        return _result(_WARNING, [f'{problem} for gates of the cloud'])
+
     def _check_peers(self) -> upgradecheck.Result:
         """Do the hosts of this cell run us, and which version?"""
         try:
@@ -121,8 +137,13 @@ class Checks(upgradecheck.UpgradeCommands):
         ('Names of Nova', _check_interface),
         ('Options', _check_options),
         ('Journal', _check_journal),
+        ('Placement', _check_placement),
         ('Other hosts', _check_peers),
     )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split('.'))
 
 
 def _journal_warnings(found: inspection.Finding) -> Iterator[str]:

@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent import futures
+import contextlib
 from typing import Any
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ from nova_throttle import exception
 from nova_throttle.placement import editor as editor_lib
 from nova_throttle.placement import gate as gate_lib
 from nova_throttle.placement import store as store_lib
+from nova_throttle import rpcapi
 
 T = TypeVar('T')
 
@@ -60,6 +62,8 @@ class _GateCommand(base.Command):
 class _Change(_GateCommand, show.ShowOne):
     """A command after which a gate is shown."""
 
+    CHANGES = True
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of this command's arguments."""
         parser = super().get_parser(prog_name)
@@ -71,7 +75,10 @@ class _Change(_GateCommand, show.ShowOne):
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Return what is true of the gate now."""
         bus.connect(self.app.options.config_file)
-        return COLUMNS, self.with_store(lambda s: self._do(parsed_args, s))
+        row = self.with_store(lambda s: self._do(parsed_args, s))
+        if self.CHANGES:
+            _announce(parsed_args.name)
+        return COLUMNS, row
 
     def _do(
         self, parsed_args: argparse.Namespace, store: store_lib.Store
@@ -94,13 +101,16 @@ class GateShow(_Change):
     pattern of names.
     """
 
+    CHANGES = False
+
 
 class GateCreate(_Change):
     """Make a gate of the cloud; one that exists gets this limit.
 
     It limits how many live migrations are in progress that leave, or come
-    to, one of its hosts: all of them, unless said otherwise. Each host keeps
-    to it after at most its housekeeping_interval.
+    to, one of its hosts: all of them, unless said otherwise. Hosts of this
+    cell keep to it at once, others after at most their
+    housekeeping_interval.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -192,6 +202,7 @@ class GateDelete(_GateCommand):
 
         bus.connect(self.app.options.config_file)
         self.with_store(delete)
+        _announce(parsed_args.name)
 
 
 class GateReconcile(_GateCommand, lister.Lister):
@@ -239,6 +250,17 @@ def _in_time(
         )
     except futures.TimeoutError:
         raise exception.PlacementAway(reason='no answer in time') from None
+
+
+def _announce(name: str) -> None:
+    """Tell the hosts of this cell; they find out by themselves, too."""
+    with contextlib.suppress(exception.ThrottleError, futures.TimeoutError):
+        bus.within(
+            bus.CONNECT_TIMEOUT,
+            lambda: rpcapi.hint(
+                nova_context.get_admin_context(), [name], changed=True
+            ),
+        )
 
 
 def _row(gate: gate_lib.Gate, state: gate_lib.State) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ import nova.conf
 from nova_throttle.admission import request as request_lib
 from nova_throttle.agreement import messages
 from nova_throttle import conf as throttle_conf
+from nova_throttle.placement import keeper
 
 CONF = nova.conf.CONF
 
@@ -28,6 +29,8 @@ TRANSFER = 'transfer'
 
 _OUTGOING = {IN_PROGRESS: SOURCE, TRANSFER: TRANSFER_OUT}
 _INCOMING = {IN_PROGRESS: DESTINATION, TRANSFER: TRANSFER_IN}
+# Of no host, and so of all.
+_SHARED = {IN_PROGRESS: (keeper.SHARED,)}
 
 
 class Option(NamedTuple):
@@ -86,7 +89,11 @@ def make_request(
         destination=dest,
         needs=tuple(
             request_lib.Needs(
-                (gate,), (request_lib.RemoteGate(_INCOMING[stage], dest),)
+                (gate,),
+                (
+                    request_lib.RemoteGate(_INCOMING[stage], dest),
+                    *_SHARED.get(stage, ()),
+                ),
             )
             for stage, gate in _OUTGOING.items()
         ),

@@ -50,6 +50,7 @@ class Housekeeping:
                 ('recovery', lambda context: recovery.carry_on()),
                 ('incoming', arrivals.look),
                 ('outgoing', parts.negotiation.look),
+                ('gates', parts.negotiation.shared.look),
                 ('cleanup', lambda context: parts.cleanup.retry()),
                 (
                     'dead-sources',

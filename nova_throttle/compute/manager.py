@@ -76,6 +76,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         super().post_start_hook()
         self._recovery.open_if_nothing_is_left()
         self._parts.background.start()
+        self._parts.negotiation.shared.start()
         self._housekeeping.start()
 
     def _reset_live_migration(
@@ -109,6 +110,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self._housekeeping.stop()
         self._parts.deferral.stop()
         self._monitoring.stop()
+        self._parts.negotiation.shared.stop()
         super().cleanup_host()
         self._parts.background.stop()
 

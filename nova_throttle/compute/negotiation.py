@@ -8,6 +8,7 @@ asked again until it answers or its service is known to be down.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 import time
 
@@ -24,8 +25,10 @@ from nova_throttle.agreement import source as source_lib
 from nova_throttle.compute import border
 from nova_throttle.compute import gates
 from nova_throttle.compute import keyed_workers
+from nova_throttle.compute import shared_gates
 from nova_throttle.compute.source import checks
 from nova_throttle import exception
+from nova_throttle.placement import keeper as keeper_lib
 from nova_throttle import rpcapi
 from nova_throttle.transfer import progress as progress_lib
 
@@ -59,6 +62,7 @@ class Negotiation:
         self._tells = keyed_workers.KeyedWorkers('tell', self._tell)
         self._known_open: set[str] = set()
         incoming = gates.incoming()
+        keeper = keeper_lib.Keeper()
         self.incoming = destination_lib.Destination(
             host, incarnation, incoming, self._tells.post
         )
@@ -66,15 +70,20 @@ class Negotiation:
             gates.outgoing(),
             start,
             source=source_lib.Source(host, incarnation, tuple(incoming)),
-            tell=self._asks.post,
+            tell=self._post,
             destination=self.incoming,
+            others={keeper_lib.SHARED.name: keeper},
+            seen=keeper.states,
             progress=progress,
+        )
+        self.shared = shared_gates.SharedGates(
+            host, self.throttle, keeper, changed
         )
 
     @property
     def idle(self) -> bool:
         """Whether no message is sent or due."""
-        return self._asks.idle and self._tells.idle
+        return self._asks.idle and self._tells.idle and self.shared.idle
 
     # What other hosts say; called by the endpoint
 
@@ -96,7 +105,18 @@ class Negotiation:
         self._note_gate(destination)
         return self.throttle.report(destination, incarnation)
 
+    def hint(self, gates: Collection[str], changed: bool) -> None:
+        """Take note that gates of the cloud may have room, or are others."""
+        self.shared.hint(gates, changed)
+
     # What this host says
+
+    def _post(self, party: str) -> None:
+        """Have somebody told who keeps gates: a host, or Placement."""
+        if party == keeper_lib.BROKER:
+            self.shared.wake()
+        else:
+            self._asks.post(party)
 
     def _ask(self, host: str) -> bool:
         """Ask a destination; return whether it answered."""

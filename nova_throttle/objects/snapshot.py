@@ -22,6 +22,12 @@ from nova_throttle.transfer import progress as progress_lib
 _NEW_REASONS = (core.WaitReason.ASKING.value, core.WaitReason.SILENT.value)
 # And of 1.3.
 _FAULTS = (core.WaitReason.DOWN.value, core.WaitReason.FAILED.value)
+# And of 1.4.
+_OF_THE_CLOUD = (
+    core.WaitReason.CLAIMING.value,
+    core.WaitReason.GATE_PAUSED.value,
+    core.WaitReason.AWAY.value,
+)
 
 
 @base.ThrottleVersionedObjectRegistry.register
@@ -63,7 +69,8 @@ class Wait(core_object.CoreObject[core.Wait]):
     # Version 1.2: Added the reason of a pause; place is called position
     # Version 1.3: Added the reasons of a fault that may pass
     # Version 1.4: Added the reason of one that is held
-    VERSION = '1.4'
+    # Version 1.5: Added the reasons of gates that no host keeps
+    VERSION = '1.5'
     CORE = core.Wait
     SHAPES = {
         'reason': core_object.word(core.WaitReason),
@@ -86,6 +93,9 @@ class Wait(core_object.CoreObject[core.Wait]):
     ) -> None:
         """Make the plain data of an older version."""
         super().obj_make_compatible(primitive, target_version)
+        of_the_cloud = primitive.get('reason') in _OF_THE_CLOUD
+        if of_the_cloud and base.is_before(target_version, '1.5'):
+            primitive['reason'] = core.WaitReason.GATE_FULL.value
         held = primitive.get('reason') == core.WaitReason.HELD.value
         if held and base.is_before(target_version, '1.4'):
             primitive['reason'] = core.WaitReason.PAUSED.value

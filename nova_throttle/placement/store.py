@@ -8,6 +8,7 @@ be repeated: what has a slot keeps it, and what has none stays without.
 
 from collections.abc import Sequence
 from typing import Any
+from urllib import parse
 
 from nova_throttle.placement import gate as gate_lib
 from nova_throttle.placement import http
@@ -28,6 +29,14 @@ class Store:
 
     def __init__(self, session: http.Session) -> None:
         self.client = http.Client(session)
+
+    def version(self) -> str:
+        """Return the newest microversion.
+
+        :raises PlacementAway: if it does not answer.
+        """
+        versions = self.client.get('/')['versions']
+        return str(versions[0]['max_version'])
 
     def gates(self) -> tuple[Gate, ...]:
         """Return all gates, by name.
@@ -58,17 +67,22 @@ class Store:
         inventory = self.client.get(
             f'{base}/inventories/{names.RESOURCE_CLASS}', http.NOT_FOUND
         )
-        held = self.client.get(f'{base}/allocations', http.NOT_FOUND)
-        owners = tuple(
-            sorted(
-                map(names.migration_of, (held or {}).get('allocations', ()))
-            )
-        )
+        owners = self.owners(gate)
         if inventory is None:
             return gate_lib.State(owners=owners, gone=True)
         total, reserved = inventory['total'], inventory['reserved']
         limit = 0 if total == gate_lib.UNLIMITED else total
         return gate_lib.State(limit, owners, paused=reserved >= total)
+
+    def owners(self, gate: Gate) -> tuple[str, ...]:
+        """Return the migrations that have a slot of a gate.
+
+        :raises PlacementAway: if it does not answer.
+        """
+        url = f'/resource_providers/{gate.uuid}/allocations'
+        held = self.client.get(url, http.NOT_FOUND) or {}
+        consumers = held.get('allocations', ())
+        return tuple(sorted(map(names.migration_of, consumers)))
 
     def claim(
         self, migration_uuid: str, host: str, gates: Sequence[Gate]
@@ -115,6 +129,15 @@ class Store:
             _allocations(migration_uuid), http.NOT_FOUND
         )
         return response.status_code != http.NOT_FOUND
+
+    def slots_of(self, host: str) -> int:
+        """Return how many slots the migrations of a host have.
+
+        :raises PlacementAway: if it does not answer.
+        """
+        query = parse.urlencode({'project_id': names.PROJECT, 'user_id': host})
+        usages = self.client.get(f'/usages?{query}')['usages']
+        return int(usages.get(names.RESOURCE_CLASS, 0))
 
     def host_of(self, migration_uuid: str) -> str | None:
         """Return whose migration has slots; None if it has none."""

@@ -25,7 +25,9 @@ LOG = logging.getLogger(__name__)
 EVENT_PREFIX = 'nova_throttle_wait_'
 
 # What passes by itself, in a moment.
-_PASSING = frozenset({snapshot_lib.WaitReason.ASKING})
+_PASSING = frozenset(
+    {snapshot_lib.WaitReason.ASKING, snapshot_lib.WaitReason.CLAIMING}
+)
 
 _Key = tuple[tuple[str, str, str], ...]
 

@@ -6,9 +6,12 @@ import fixtures
 from nova import context as nova_context
 from nova import objects
 from oslo_serialization import jsonutils
+from oslo_upgradecheck import upgradecheck
 from oslo_utils.fixture import uuidsentinel as uuids
 
+from nova_throttle.cmd import checks
 from nova_throttle import exception
+from nova_throttle.placement import http
 from nova_throttle.tests.functional import test_gates
 from nova_throttle.tests import shell as shell_lib
 
@@ -112,6 +115,16 @@ class CommandTestCase(test_gates.PlacementTestCase):
         self.assert_fails('must be 0 or more', 'create', 'x', '--limit', -1)
         self.assert_fails('--limit', 'create', 'x', status=2)
         self.assert_fails('nothing to change', 'set', 'x', status=2)
+
+    def test_upgrade_check(self):
+        check = checks.Checks()._check_placement
+        self.assertEqual(
+            (upgradecheck.Code.SUCCESS, None),
+            (check().code, check().details),
+        )
+        self.useFixture(fixtures.MockPatchObject(http, 'VERSION', '9.9'))
+        self.assertEqual(upgradecheck.Code.WARNING, check().code)
+        self.assertIn('9.9 is needed', check().details)
 
     def test_placement_is_away(self):
         self.useFixture(

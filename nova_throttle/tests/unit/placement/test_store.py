@@ -15,72 +15,12 @@ from hypothesis import strategies as st
 import testtools
 
 from nova_throttle import exception
-from nova_throttle.placement import gate as gate_lib
 from nova_throttle.placement import names
 from nova_throttle.placement import store as store_lib
+from nova_throttle.tests.unit.placement import fake
 
-GATES = tuple(gate_lib.Gate(name, f'uuid-{name}') for name in ('a', 'b', 'c'))
+GATES = tuple(map(fake.make_gate, ('a', 'b', 'c')))
 UUIDS = [str(uuid.UUID(int=n, version=4)) for n in range(5)]
-
-
-class Answer:
-    def __init__(self, status_code, body=None):
-        self.status_code = status_code
-        self._body = body
-
-    def json(self):
-        return self._body
-
-
-class Placement:
-    """As much of it as slots need; a trouble happens to one request."""
-
-    def __init__(self, limits):
-        self.limits = limits
-        self.held = {}
-        self.trouble = None
-
-    def used(self, provider):
-        return sum(provider in held for held in self.held.values())
-
-    def _do(self, work):
-        trouble, self.trouble = self.trouble, None
-        if trouble == 'refused':
-            raise OSError
-        answer = Answer(503) if trouble == 'error' else work()
-        if trouble == 'repeated':
-            return work()
-        if trouble == 'lost':
-            raise OSError
-        return answer
-
-    def get(self, url, version):
-        return self._do(lambda: self._get(url.split('/')[-1]))
-
-    def _get(self, consumer):
-        held = {name: {} for name in self.held.get(consumer, ())}
-        body = {'allocations': held}
-        if held:
-            body |= {'project_id': names.PROJECT, 'user_id': 'src'}
-        return Answer(200, body)
-
-    def put(self, url, data, version):
-        return self._do(lambda: self._put(url.split('/')[-1], data))
-
-    def _put(self, consumer, data):
-        wanted = set(data['allocations'])
-        full = any(self.used(each) >= self.limits[each] for each in wanted)
-        if consumer in self.held or full:
-            return Answer(409)
-        self.held[consumer] = wanted
-        return Answer(204)
-
-    def delete(self, url, version):
-        return self._do(lambda: self._delete(url.split('/')[-1]))
-
-    def _delete(self, consumer):
-        had = self.held.pop(consumer, None)
-        return Answer(404 if had is None else 204)
 
 
 class StoreMachine(stateful.RuleBasedStateMachine):
@@ -88,9 +28,7 @@ class StoreMachine(stateful.RuleBasedStateMachine):
 
     @stateful.initialize(limits=st.tuples(*[st.integers(1, 3)] * 3))
     def begin(self, limits):
-        self.placement = Placement(
-            {g.uuid: n for g, n in zip(GATES, limits, strict=True)}
-        )
+        self.placement = fake.Placement(dict(zip(GATES, limits, strict=True)))
         self.store = store_lib.Store(self.placement)
         # None: nobody knows, for the answer was lost.
         self.believed = dict.fromkeys(UUIDS, ())
@@ -153,7 +91,7 @@ class StoreTestCase(testtools.TestCase):
         )
 
     def test_an_error_quotes_nothing(self):
-        class Session(Placement):
+        class Session(fake.Placement):
             def get(self, url, version):
                 raise OSError('https://user:secret@placement')
 

@@ -28,7 +28,6 @@ from nova_throttle import exception
 from nova_throttle.journal import files
 from nova_throttle.journal import inspection
 from nova_throttle import misplaced
-from nova_throttle.placement import http
 from nova_throttle import rpcapi
 
 CONF = nova.conf.CONF
@@ -104,16 +103,11 @@ class Checks(upgradecheck.UpgradeCommands):
     def _check_placement(self) -> upgradecheck.Result:
         """Could gates of the cloud be kept in Placement?"""
         try:
-            version = bus.within(
-                TIMEOUT, lambda: placement.connect().version()
-            )
+            bus.within(TIMEOUT, lambda: placement.connect().gates())
         except (exception.ThrottleError, futures.TimeoutError) as error:
             reason = str(error) or 'Placement did not answer'
-            return _result(_WARNING, [reason])
-        if _numbers(version) >= _numbers(http.VERSION):
-            return _result(_SUCCESS, [])
-        problem = f'Placement has {version}, and {http.VERSION} is needed'
-        return _result(_WARNING, [f'{problem} for gates of the cloud'])
+            return _result(_WARNING, [f'{reason}: no gates of the cloud'])
+        return _result(_SUCCESS, [])
 
     def _check_peers(self) -> upgradecheck.Result:
         """Do the hosts of this cell run us, and which version?"""
@@ -140,10 +134,6 @@ class Checks(upgradecheck.UpgradeCommands):
         ('Placement', _check_placement),
         ('Other hosts', _check_peers),
     )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in version.split('.'))
 
 
 def _journal_warnings(found: inspection.Finding) -> Iterator[str]:

@@ -18,6 +18,7 @@ VERSION = '1.28'
 
 OK = frozenset({200, 201, 204})
 NOT_FOUND, CONFLICT = 404, 409
+_NOT_ACCEPTABLE = 406
 
 
 class Response(Protocol):
@@ -79,6 +80,10 @@ class Client:
 
     @staticmethod
     def _check(response: Response, expected: tuple[int, ...]) -> Response:
+        if response.status_code == _NOT_ACCEPTABLE:
+            raise exception.PlacementAway(
+                reason=f'it does not have microversion {VERSION}'
+            )
         if response.status_code not in OK | set(expected):
             raise exception.PlacementAway(
                 reason=f'it answered {response.status_code}'

@@ -30,14 +30,6 @@ class Store:
     def __init__(self, session: http.Session) -> None:
         self.client = http.Client(session)
 
-    def version(self) -> str:
-        """Return the newest microversion.
-
-        :raises PlacementAway: if it does not answer.
-        """
-        versions = self.client.get('/')['versions']
-        return str(versions[0]['max_version'])
-
     def gates(self) -> tuple[Gate, ...]:
         """Return all gates, by name.
 

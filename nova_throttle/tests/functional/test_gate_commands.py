@@ -124,7 +124,7 @@ class CommandTestCase(test_gates.PlacementTestCase):
         )
         self.useFixture(fixtures.MockPatchObject(http, 'VERSION', '9.9'))
         self.assertEqual(upgradecheck.Code.WARNING, check().code)
-        self.assertIn('9.9 is needed', check().details)
+        self.assertIn('does not have microversion 9.9', check().details)
 
     def test_placement_is_away(self):
         self.useFixture(

@@ -9,6 +9,7 @@ import threading
 import fixtures
 from nova.cmd import manage
 from nova import context as nova_context
+from nova import exception
 from nova import objects
 from oslo_utils.fixture import uuidsentinel as uuids
 
@@ -317,29 +318,38 @@ class FaultsTestCase(SharedGatesTestCase):
     def test_slots_of_a_host_that_is_dead(self):
         """Any host that waits frees what Nova's record says is over."""
         gate = self.create('cluster', 1)
-        context = nova_context.get_admin_context()
-        with nova_context.target_cell(context, self.cell) as cell_context:
-            record = objects.Migration(
-                cell_context,
-                uuid=uuids.dead,
-                status='running',
-                migration_type='live-migration',
-                source_compute='dead',
-                source_node='dead',
-            )
-            record.create()
-            self.store.claim(record.uuid, 'dead', [gate])
-            (a,) = self.boot(1)
-            self.migrate(a)
-            self.wait_waits(a, 'gate full: cluster (1 of 1 in progress)')
-            for status, left in (('running', 1), ('error', 1), ('error', 0)):
-                record.status = status
-                record.save()
-                self.src.manager._parts.negotiation.shared.look(context)
-                if left:
-                    self.assertEqual((record.uuid,), self.held()['cluster'])
+        self.set_status(uuids.dead, 'running')
+        self.store.claim(uuids.dead, 'dead', [gate])
+        (a,) = self.boot(1)
+        self.migrate(a)
+        self.wait_waits(a, 'gate full: cluster (1 of 1 in progress)')
+        shared = self.src.manager._parts.negotiation.shared
+        for status in ('running', 'error'):
+            self.set_status(uuids.dead, status)
+            shared.look(nova_context.get_admin_context())
+            self.settle()
+            self.assertEqual({'cluster': (uuids.dead,)}, self.held())
+        shared.look(nova_context.get_admin_context())
         self.wait_status(a, 'completed')
         self.wait_for(lambda: self.held() == {'cluster': ()})
+
+    def set_status(self, uuid, status):
+        """Make, or change, the record of a host that is not there."""
+        context = nova_context.get_admin_context()
+        with nova_context.target_cell(context, self.cell) as cell_context:
+            try:
+                found = objects.Migration.get_by_uuid(cell_context, uuid)
+                found.status = status
+                found.save()
+            except exception.MigrationNotFound:
+                objects.Migration(
+                    cell_context,
+                    uuid=uuid,
+                    status=status,
+                    migration_type='live-migration',
+                    source_compute='dead',
+                    source_node='dead',
+                ).create()
 
 
 class NeighboursTestCase(SharedGatesTestCase):

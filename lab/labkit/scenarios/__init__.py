@@ -23,6 +23,7 @@ from labkit.results import Case
 from labkit.scenarios import abort
 from labkit.scenarios import bus
 from labkit.scenarios import chaos
+from labkit.scenarios import cluster
 from labkit.scenarios import crash
 from labkit.scenarios import destination
 from labkit.scenarios import drain
@@ -50,5 +51,6 @@ ALL: dict[str, Callable[[Stage], Iterator[Case]]] = {
     'bus': bus.run,
     'power': power.run,
     'rolling': rolling.run,
+    'cluster': cluster.run,
     'chaos': chaos.run,
 }

@@ -177,7 +177,7 @@ class ThrottleEndpoint(rpcbase.Endpoint):
         return rpcbase.dump(agreement.Ask.from_core(ask), versions)
 
     @rpcbase.for_administrators('telling of room')
-    def hint(self, ctxt: Any, gates: list[str], changed: bool = False) -> None:
+    def hint(self, ctxt: Any, gates: list[str], changed: bool) -> None:
         """Take note that gates of the cloud may have room.
 
         :param ctxt: the request context of a service.
@@ -189,7 +189,9 @@ class ThrottleEndpoint(rpcbase.Endpoint):
             isinstance(gate, str) for gate in gates
         ):
             raise exception.InvalidMessage(reason='gates are not names')
-        self._peers.hint(gates, bool(changed))
+        if type(changed) is not bool:
+            raise exception.InvalidMessage(reason='changed is yes or no')
+        self._peers.hint(gates, changed)
 
     @rpcbase.for_administrators('looking for a guest')
     def see(

@@ -22,8 +22,8 @@ from nova_throttle.cmd import gate
 from nova_throttle.cmd import metrics
 from nova_throttle.cmd import migration
 from nova_throttle.cmd import queue
-from nova_throttle import version as version_lib
 from nova_throttle.cmd import shared_gate
+from nova_throttle import version as version_lib
 
 COMMANDS: dict[str, type[command.Command]] = {
     'drain cancel': drains.DrainCancel,

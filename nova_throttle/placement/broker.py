@@ -127,8 +127,9 @@ class Broker:
 
     def _do_all(self) -> None:
         if self._must_look:
-            self._look()
+            # Before it: another may be asked for meanwhile.
             self._must_look = False
+            self._look()
         for migration_uuid in self._keeper.frees():
             self._free(migration_uuid)
         self._take_hints()
@@ -253,6 +254,7 @@ class Broker:
     # While Placement does not answer
 
     def _leave_it(self, error: exception.PlacementAway) -> None:
+        self._must_look = True
         self._away_until = self._clock() + AWAY * self._uniform(0.5, 1.5)
         if not self._is_away:
             self._is_away = True

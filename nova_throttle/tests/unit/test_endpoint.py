@@ -74,6 +74,7 @@ GOOD = {
     'cancel': {'migration_uuid': uuids.migration},
     'pause': {'reason': 'new switch'},
     'resume': {},
+    'hint': {'gates': ['rack-12'], 'changed': True},
 }
 
 NONSENSE = (
@@ -102,6 +103,8 @@ FINE = {
     ('set_limit', 'limit'): (2**80,),
     ('report', 'incarnation'): (-1, 2**80),
     ('pause', 'reason'): ('', ' ', 'x' * 10_000, 'two\nlines'),
+    ('hint', 'gates'): ([],),
+    ('hint', 'changed'): (True,),
 }
 
 
@@ -173,6 +176,7 @@ class NonsenseTestCase(testtools.TestCase):
                 hear=self.hear,
                 receive=throttle.receive,
                 report=throttle.report,
+                hint=lambda gates, changed: None,
             ),
             lambda ctxt, uuid: 'runs',
         )

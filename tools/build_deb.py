@@ -38,6 +38,11 @@ LIBRARY = 'usr/lib/python3/dist-packages'
 MAN = 'usr/share/man/man1'
 DOC = 'usr/share/doc/nova-throttle'
 
+REQUIREMENT = re.compile(
+    r'(?P<name>[\w.-]+) ?\(?>=(?P<bound>[\w.]+)\)?'
+    r'( ?; extra == [\'"](?P<extra>\w+)[\'"])?'
+)
+
 CONTROL = """\
 Package: nova-throttle
 Version: {version}
@@ -45,6 +50,7 @@ Architecture: all
 Installed-Size: {size}
 Maintainer: {author} <root@localhost>
 Depends: {depends}
+Recommends: {recommends}
 Section: net
 Priority: optional
 Description: {summary}
@@ -168,6 +174,7 @@ def _write_control(root: pathlib.Path, facts: message.Message) -> None:
             author=facts['Author'],
             summary=facts['Summary'],
             depends=', '.join(_depends(facts)),
+            recommends=', '.join(_packages(facts, 'drain', 'metrics')),
         )
     )
     for name, text in (('postinst', POSTINST), ('prerm', PRERM)):
@@ -176,17 +183,20 @@ def _write_control(root: pathlib.Path, facts: message.Message) -> None:
 
 
 def _depends(facts: message.Message) -> Iterator[str]:
-    """Name Debian's packages; all that we require has its usual name."""
     yield f'python3 ({facts["Requires-Python"].replace(">=", ">= ")})'
     # Which releases are supported is said at the start, not here: the same
     # package stays while Nova is upgraded.
     yield 'python3-nova'
+    yield from _packages(facts, None)
+
+
+def _packages(facts: message.Message, *extras: str | None) -> Iterator[str]:
+    """Name Debian's packages; all that we require has its usual name."""
     for requirement in facts.get_all('Requires-Dist', ()):
-        if 'extra ==' not in requirement:
-            name, bound = re.fullmatch(
-                r'([\w.-]+) ?\(?>=([\w.]+)\)?', requirement
-            ).groups()
-            yield f'python3-{name.lower()} (>= {bound})'
+        found = REQUIREMENT.fullmatch(requirement)
+        if found and found['extra'] in extras:
+            name = found['name'].lower().replace('_', '-')
+            yield f'python3-{name} (>= {found["bound"]})'
 
 
 if __name__ == '__main__':

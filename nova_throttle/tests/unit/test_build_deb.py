@@ -46,7 +46,13 @@ class BuildDebTestCase(testtools.TestCase):
         facts = _facts(
             Requires_Python='>=3.10',
             Requires_Dist='cliff>=4.0.0, oslo.config>=9.0.0, '
-            'libvirt-python>=8.4.0; extra == "libvirt"',
+            'libvirt-python>=8.4.0; extra == "libvirt", '
+            'prometheus_client>=0.14.1; extra == "metrics", '
+            'nova-throttle[metrics]; extra == "test"',
+        )
+        self.assertEqual(
+            ['python3-prometheus-client (>= 0.14.1)'],
+            list(self.tool._packages(facts, 'drain', 'metrics')),
         )
         self.assertEqual(
             [

@@ -326,6 +326,24 @@ addresses of both kinds, ``0.0.0.0`` all of IPv4. It needs the library
 prometheus_client, which ``nova-throttle[metrics]`` installs.
 """,
     ),
+    cfg.BoolOpt(
+        'send_notifications',
+        default=False,
+        help="""
+Send versioned notifications of live migrations that Nova has none for.
+
+They say when one is queued, when it is admitted, and when it is prepared and
+waits for the network link: ``instance.live_migration_queued``,
+``instance.live_migration_admitted`` and
+``instance.live_migration_waiting_for_link``. Set it to true if something of
+yours reads Nova's notifications.
+
+Related options:
+
+* ``[notifications] notification_format`` must be ``versioned`` or ``both``.
+* ``[oslo_messaging_notifications]`` says where they go.
+""",
+    ),
 ]
 
 ALL_OPTS: list[cfg.Opt] = [

@@ -23,7 +23,6 @@ from nova_throttle.compute.destination import undo
 from nova_throttle.compute import housekeeping
 from nova_throttle.compute import limits
 from nova_throttle.compute import monitoring
-from nova_throttle.compute import report
 from nova_throttle.compute import serving
 from nova_throttle.compute.source import abort
 from nova_throttle.compute.source import allocations
@@ -52,7 +51,6 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             self._parts, self._recovery, self._arrivals, self._undo
         )
         self._monitoring = monitoring.Monitoring(self._parts)
-        report.register(self._parts)
         self.additional_endpoints += serving.endpoints(
             self, self._parts, self._monitoring
         )
@@ -77,6 +75,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         self._recovery.open_if_nothing_is_left()
         self._parts.background.start()
         self._parts.negotiation.shared.start()
+        self._monitoring.start()
         self._housekeeping.start()
 
     def _reset_live_migration(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What can be seen of one host from outside: its metrics, and who serves them.
+"""What can be seen of one host from outside, and who tells it.
 
-They are kept in any case, because an operator may ask for them over the bus.
+Metrics are kept in any case: an operator may ask for them over the bus.
 """
 
 import importlib.util
@@ -13,6 +13,8 @@ from oslo_log import log as logging
 
 from nova_throttle.compute import assembly as assembly_lib
 from nova_throttle.compute import compat
+from nova_throttle.compute import notifications
+from nova_throttle.compute import report
 from nova_throttle import exception
 from nova_throttle import version
 
@@ -26,7 +28,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Monitoring:
-    """Keeps the metrics of one host, and serves them while it runs.
+    """Has the metrics, the report and the notifications of one host.
 
     :param parts: the parts of the host.
     """
@@ -36,6 +38,8 @@ class Monitoring:
         self._server: server_lib.Server | None = None
         if importlib.util.find_spec('prometheus_client') is not None:
             self._collector = _make_collector(parts)
+        self._notifications = notifications.Notifications(parts)
+        report.register(parts)
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -49,8 +53,8 @@ class Monitoring:
         """
         return self._known().text()
 
-    def start(self) -> None:
-        """Serve the metrics if that is wanted, and not done yet.
+    def bind(self) -> None:
+        """Have the address of the metrics, if they are wanted at one.
 
         :raises ActivationError: if that is not possible.
         """
@@ -60,13 +64,19 @@ class Monitoring:
         self._server = server_lib.Server(
             where.host, where.port, self._known().registry
         )
-        compat.spawn_n(
-            nova_context.get_admin_context(), 'metrics', self._server.serve
-        )
         LOG.info('Metrics are served at %s:%s', *self._server.address)
 
+    def start(self) -> None:
+        """Tell whoever wants to know, from now on."""
+        self._notifications.start()
+        if self._server is not None:
+            compat.spawn_n(
+                nova_context.get_admin_context(), 'metrics', self._server.serve
+            )
+
     def stop(self) -> None:
-        """Serve them no more; twice is harmless."""
+        """Tell nothing more; twice is harmless."""
+        self._notifications.stop()
         server, self._server = self._server, None
         if server is not None:
             server.stop()

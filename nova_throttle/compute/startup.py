@@ -33,7 +33,7 @@ def begin(
     """
     try:
         journal.open()
-        monitoring.start()
+        monitoring.bind()
     except exception.ActivationError as error:
         LOG.critical('nova-throttle: %s; nova-compute stops', error)
         sys.exit(1)

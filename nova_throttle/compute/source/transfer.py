@@ -7,6 +7,7 @@ gives them back when none of its bytes moves any more. One that has to wait
 does so in the thread that prepared it, and can be aborted at any moment.
 """
 
+from collections.abc import Callable
 from concurrent import futures
 import threading
 import time
@@ -79,6 +80,10 @@ class Transfer(watcher.Watcher):
         self._succession = succession
         self._wait_events = wait_events
         self._turns: dict[str, _Turn] = {}
+        # Set by who wants to know: called with each that has to wait.
+        self.on_wait: Callable[[migration_lib.LiveMigration], None] = (
+            lambda migration: None
+        )
 
     def watch(self, driver: border.Driver) -> None:
         """Be told by a driver, if it can, when it has moved the last byte.
@@ -178,6 +183,7 @@ class Transfer(watcher.Watcher):
                 entries.entry_of(migration, lifecycle.State.PREPARED)
             )
             self._wait_events.refresh()
+            self.on_wait(migration)
         if self._throttle.closed:
             # It came when those that waited had been told already.
             turn.ticket.cancel()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a queue costs that only waits: threads and memory.
+"""What a queue costs that only waits: threads, memory, and to look at it.
 
 The RPC arguments exist before, as they would anyway, and nothing but the
 compute service is counted: records are not saved, events are not sent.
@@ -10,8 +10,10 @@ from collections.abc import Iterator
 import contextlib
 import gc
 import logging
+import statistics
 import sys
 import threading
+import time
 import tracemalloc
 from typing import Any
 from unittest import mock
@@ -24,6 +26,10 @@ from nova_throttle.tests.bench import figures
 
 # Not counted: what is allocated only once.
 WARM_UP = 50
+# How often the metrics are read to know what that costs, and seconds between
+# two scrapes of a Prometheus that is in a hurry.
+SCRAPES = 15
+INTERVAL = 15
 # The id of the first record, which is not in the database.
 FIRST = 1_000_000
 
@@ -43,8 +49,26 @@ def measure(cloud: cloud_lib.Cloud, count: int) -> figures.Figures:
         threads = _threads()
         size = _allocated(cloud, requests[WARM_UP:])
         added = _threads() - threads
+        load = _scrape_load(cloud)
         _cancel(cloud)
-    return {'footprint.threads': added, 'footprint.bytes': size / count}
+    return {
+        'footprint.threads': added,
+        'footprint.bytes': size / count,
+        'footprint.scrape': load,
+    }
+
+
+def _scrape_load(cloud: cloud_lib.Cloud) -> float:
+    """Return the part of a CPU, in %, that it costs to be scraped."""
+    monitoring = getattr(cloud.manager, '_monitoring', None)
+    if monitoring is None:
+        return 0.0
+    seconds = []
+    for _ in range(SCRAPES):
+        start = time.process_time()
+        monitoring.text()
+        seconds.append(time.process_time() - start)
+    return 100 * statistics.median(seconds) / INTERVAL
 
 
 def _allocated(cloud: cloud_lib.Cloud, requests: list[dict[str, Any]]) -> int:

@@ -98,6 +98,12 @@ LINES = (
         f'< {FOOTPRINT:,}',
         lambda ours, plain: ours < FOOTPRINT,
     ),
+    Line(
+        'footprint.scrape',
+        '1,000 queued: a scrape each 15 s, % of a CPU',
+        '< 1',
+        lambda ours, plain: ours < 1,
+    ),
 )
 
 

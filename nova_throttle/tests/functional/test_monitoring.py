@@ -2,6 +2,8 @@
 
 """What can be seen of a host from outside: its metrics, on real services."""
 
+import json
+import pathlib
 import urllib.request
 
 import fixtures
@@ -12,6 +14,12 @@ from prometheus_client import parser
 from nova_throttle import exception
 from nova_throttle.tests.functional import base
 from nova_throttle.tests import shell as shell_lib
+
+SAMPLE = (
+    pathlib.Path(__file__)
+    .parents[3]
+    .joinpath('doc', 'source', 'admin', 'live_migration_queued.json')
+)
 
 
 def parse(text):
@@ -178,3 +186,80 @@ class ReportTestCase(base.ThrottleTestCase):
         )
         ours, _ = self.report()
         self.assertIn('It cannot be told: RuntimeError: broken', ours)
+
+
+class NotificationsTestCase(base.ThrottleTestCase):
+    """On two hosts, of which one has the link of the other to itself."""
+
+    options = {'send_notifications': True, 'max_outgoing_transfers': 1}
+    limit = 2
+
+    def setUp(self):
+        self.flags(notification_format='versioned', group='notifications')
+        super().setUp()
+
+    def told(self, event, count=1):
+        """Wait for notifications of an event; return their payloads."""
+        found = self.notifier.wait_for_versioned_notifications(
+            f'instance.live_migration_{event}', count, base.PATIENCE
+        )
+        self.assertEqual(
+            {'nova-compute:src'}, {f['publisher_id'] for f in found}
+        )
+        self.assertEqual({'INFO'}, {f['priority'] for f in found})
+        return [f['payload'] for f in found]
+
+    def test_queued_admitted_and_waiting_for_the_link(self):
+        a, b, c = self.boot(3)
+        self.guests.hold(a, b, c)
+        self.migrate(a)
+        self.guests.wait_running(a)
+        self.migrate(b)
+        (waits,) = self.told('waiting_for_link')
+        self.migrate(c)
+        self.told('admitted', 2)
+        *_, last = self.told('queued', 3)
+        self.assertEqual(b['id'], waits['nova_object.data']['uuid'])
+        self.assertEqual('prepared', waits['nova_object.data']['state'])
+        record = self.migration(c)
+        data = last['nova_object.data']
+        expected = json.loads(SAMPLE.read_text())
+        self.assertEqual(
+            'instance.live_migration_queued', expected['event_type']
+        )
+        expected = expected['payload']
+        expected['nova_object.data'].update(
+            uuid=c['id'],
+            tenant_id=c['tenant_id'],
+            user_id=c['user_id'],
+            request_id=self.context_of(c).request_id,
+            migration_uuid=record.uuid,
+            accepted_at=data['accepted_at'],
+        )
+        self.assertEqual(expected, last)
+
+    def test_none_in_nova_s_unversioned_format(self):
+        self.flags(notification_format='unversioned', group='notifications')
+        (a,) = self.boot(1)
+        self.migrate(a)
+        self.wait_status(a, 'completed')
+        self.assertEqual([], self.ours())
+
+    def ours(self):
+        return [
+            each['event_type']
+            for each in self.notifier.versioned_notifications
+            if each['event_type'].rpartition('_')[2] in ('queued', 'admitted')
+        ]
+
+
+class NoNotificationsTestCase(NotificationsTestCase):
+    """They are off by default."""
+
+    options: dict = {}
+
+    def test_queued_admitted_and_waiting_for_the_link(self):
+        (a,) = self.boot(1)
+        self.migrate(a)
+        self.wait_status(a, 'completed')
+        self.assertEqual([], self.ours())

@@ -23,10 +23,10 @@ class ServerTestCase(testtools.TestCase):
 
     def serve(self, host='127.0.0.1', port=0):
         server = server_lib.Server(host, port, self.registry)
-        self.addCleanup(server.stop)
         thread = threading.Thread(target=server.serve, daemon=True)
         thread.start()
         self.addCleanup(thread.join, PATIENCE)
+        self.addCleanup(server.stop)
         return server, thread
 
     def read(self, server, host='127.0.0.1'):

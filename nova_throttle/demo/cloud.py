@@ -11,12 +11,14 @@ import logging
 import pathlib
 import sys
 import threading
+import time
 from typing import Any
 
 import fixtures
 from nova import context as nova_context
 from nova.db.main import api as db_api
 from nova.objects import migration as migration_obj
+from nova.tests.fixtures import libvirt
 from nova.tests.functional.libvirt import base as libvirt_base
 
 from nova_throttle.admission import snapshot as snapshot_lib
@@ -29,6 +31,9 @@ from nova_throttle.screen import lines
 
 # Before a fixture replaces it.
 TARGET_CELL = nova_context.target_cell
+
+# Bytes of each guest, by the statistics of its migration.
+MEMORY = 2 * 2**30
 
 # How often a server is looked at, twice a second, until it is ACTIVE.
 BOOT_TRIES = 600
@@ -59,6 +64,8 @@ class Cloud(libvirt_base.ServersTestBase):
         """Start everything."""
         self.records = records.Records()
         self.in_libvirt = records.InProgress()
+        # When libvirt was called to migrate each guest.
+        self._began: dict[str, float] = {}
         self._configure()
         self._screen.say('Starting API, conductor, scheduler and placement')
         self.useFixture(sqlite.PatientSqlite())
@@ -77,6 +84,10 @@ class Cloud(libvirt_base.ServersTestBase):
         self.stub_out(
             'nova.tests.fixtures.libvirt.Domain.migrateToURI3',
             lambda *args, **kwargs: self._migrate(*args, **kwargs),
+        )
+        self.stub_out(
+            'nova.tests.fixtures.libvirt.Domain.jobStats',
+            lambda *args, **kwargs: self._job_stats(*args, **kwargs),
         )
         self._start_computes()
 
@@ -140,11 +151,30 @@ class Cloud(libvirt_base.ServersTestBase):
         # Behind the scheme of the URI is the destination's name.
         host = uri.partition('://')[2].partition('/')[0]
         self.in_libvirt.enter(uuid, guest._connection.getHostname(), host)
+        self._began[uuid] = time.monotonic()
         threading.Event().wait(self._options.seconds)
         there = self.computes[host].driver._host.get_connection()
         there.createXML(params['destination_xml'], 0)
         self.in_libvirt.leave(uuid)
         guest.complete_job()
+
+    def _job_stats(self, guest: Any, flags: int = 0) -> dict[str, int]:
+        """Stand in for libvirt's statistics: it sends at an even rate."""
+        began = self._began.get(guest.UUIDString())
+        if (
+            began is None
+            or guest._job_type == libvirt.VIR_DOMAIN_JOB_COMPLETED
+        ):
+            return {'type': guest._job_type}
+        passed = (time.monotonic() - began) / max(self._options.seconds, 0.1)
+        sent = int(min(passed, 1) * MEMORY)
+        return {
+            'type': libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
+            'memory_total': MEMORY,
+            'memory_processed': sent,
+            'memory_remaining': MEMORY - sent,
+            'memory_iteration': 1,
+        }
 
     # What a drain asks for
 

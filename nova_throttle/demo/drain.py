@@ -70,6 +70,12 @@ class Drain(cloud.Cloud):
             for entry in snapshot.queue
         }
 
+        moving = {
+            uuid: progress.share
+            for snapshot in snapshots.values()
+            for uuid, progress in snapshot.progress.items()
+        }
+
         def waiting(server: records.Server) -> records.Server:
             entry = entries.get(server.uuid)
             if entry is None or server.status not in ('queued', 'preparing'):
@@ -80,7 +86,9 @@ class Drain(cloud.Cloud):
 
         def phase(server: records.Server) -> records.Server:
             left = self.in_libvirt.has_left(server.uuid)
-            return waiting(server).in_phase(left)
+            found = waiting(server).in_phase(left)
+            share = None if left else moving.get(server.migration)
+            return dataclasses.replace(found, share=share)
 
         self._screen.picture(
             report.Picture(

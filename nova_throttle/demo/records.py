@@ -48,6 +48,8 @@ class Server:
     :param at: when the record got each status.
     :param position: in the queue; 0 is not queued.
     :param waits_for: what keeps it from starting.
+    :param migration: the UUID of the record.
+    :param share: how much of its guest has moved, while it does: from 0 to 1.
     """
 
     uuid: str
@@ -58,6 +60,8 @@ class Server:
     at: Mapping[str, float] = dataclasses.field(default_factory=dict)
     position: int = 0
     waits_for: tuple[snapshot_lib.Wait, ...] = ()
+    migration: str = ''
+    share: float | None = None
 
     @property
     def waited(self) -> float:
@@ -145,14 +149,19 @@ class Records:
             save(migration, *args, **kwargs)
             if status not in IN_PROGRESS:
                 self.in_progress.leave(migration.uuid)
-            self._note(migration.instance_uuid, status, destination or '')
+            self._note(
+                migration.instance_uuid,
+                status,
+                destination=destination or '',
+                migration=migration.uuid,
+            )
 
         return watched
 
-    def _note(self, uuid: str, status: str, destination: str) -> None:
+    def _note(self, uuid: str, status: str, **facts: str) -> None:
         with self._changed:
             old = self._servers[uuid]
-            new = dataclasses.replace(old, destination=destination)
+            new: Server = dataclasses.replace(old, **facts)  # type: ignore
             if status not in (UNTOLD, old.status):
                 at = {status: time.monotonic(), **old.at}
                 new = dataclasses.replace(new, status=status, at=at)

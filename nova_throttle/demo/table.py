@@ -65,12 +65,18 @@ def _servers(picture: report.Picture) -> table.Table:
             server.name,
             server.source,
             server.destination,
-            text.Text(server.status, STYLES[server.status]),
+            text.Text(_phase(server), STYLES[server.status]),
             _waits(server),
             f'{server.waited:.1f} s' if server.waited else '',
             f'{server.took:.1f} s' if server.took else '',
         )
     return drawn
+
+
+def _phase(server: records.Server) -> str:
+    if server.share is None:
+        return server.status
+    return f'{server.status} {server.share:.0%}'
 
 
 def _waits(server: records.Server) -> text.Text | str:

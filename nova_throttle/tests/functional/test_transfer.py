@@ -4,6 +4,7 @@
 
 import fixtures
 from nova import context as nova_context
+from nova.virt.libvirt import driver as nova_driver
 
 from nova_throttle.admission import standstill
 from nova_throttle import lifecycle
@@ -384,6 +385,34 @@ class CrashTestCase(TransferTestCase):
         self.assert_moved(b)
         self.assert_moved(c)
         self.assertEqual(1, self.guests.most_running)
+        self.assert_nothing_held()
+
+    def test_what_its_destination_had_prepared_is_undone_first(self):
+        calls = []
+
+        def note(name):
+            target = f'nova.virt.libvirt.driver.LibvirtDriver.{name}'
+            original = getattr(nova_driver.LibvirtDriver, name)
+
+            def noted(driver, context, instance, *args, **kwargs):
+                calls.append((instance.uuid, name))
+                return original(driver, context, instance, *args, **kwargs)
+
+            self.useFixture(fixtures.MonkeyPatch(target, noted))
+
+        prepare = 'pre_live_migration'
+        undo = 'rollback_live_migration_at_destination'
+        note(prepare)
+        note(undo)
+        a, b = self.occupy()
+        self.kill_it()
+        self.start_again()
+        self.guests.release_all()
+        self.assert_moved(b)
+        self.assertEqual(
+            [prepare, undo, prepare],
+            [name for uuid, name in calls if uuid == b['id']],
+        )
         self.assert_nothing_held()
 
     def test_what_is_on_the_wire_has_the_link_until_it_is_over(self):

@@ -56,6 +56,13 @@ class DrawTestCase(testtools.TestCase):
         drawn = self.draw(*servers(*['running'] * 2, *['queued'] * 20))
         self.assertIn('2 running 20 queued', drawn)
 
+    def test_how_much_of_a_guest_has_moved(self):
+        moving = records.Server(
+            *('uuid', 'server-1', 'a', 'b', 'running'), share=0.456
+        )
+        (line,) = [each for each in self.draw(moving) if 'server-1' in each]
+        self.assertIn('running 46%', line)
+
     def test_what_one_waits_for(self):
         waiting = records.Server(
             *('uuid', 'server-1', 'a', 'b', 'queued'),

@@ -400,6 +400,14 @@ class CrashTestCase(TransferTestCase):
 
             self.useFixture(fixtures.MonkeyPatch(target, noted))
 
+        # As where the hosts share no directory: there is something to undo.
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.compute.manager.ComputeManager.'
+                '_live_migration_cleanup_flags',
+                lambda *args, **kwargs: (True, False),
+            )
+        )
         prepare = 'pre_live_migration'
         undo = 'rollback_live_migration_at_destination'
         note(prepare)

@@ -224,7 +224,7 @@ class Cloud:
             )
             sdk_exceptions.raise_from_response(response)
         except sdk_exceptions.HttpException as error:
-            raise _translate(error) from error
+            raise _translate(error, method) from error
         except _failures() as error:
             raise exception.CloudAway(reason=str(error)) from error
         return response
@@ -234,11 +234,17 @@ def _failures() -> tuple[type[Exception], ...]:
     return (auth_exceptions.ClientException, sdk_exceptions.SDKException)
 
 
-def _translate(error: Any) -> exception.ThrottleError:
+def _translate(error: Any, method: str) -> exception.ThrottleError:
+    """Tell what is refused from what may pass by itself.
+
+    A server with which Nova cannot do what it is asked for may make it fail
+    each time: it is to count as an attempt. Reading has no attempts.
+    """
     reason = str(error.details or error)
-    if error.status_code in (400, 403, 404, 409):
-        return exception.CloudRefused(reason=reason)
-    return exception.CloudAway(reason=reason)
+    away = error.status_code in (401, 429, 502, 503, 504)
+    if away or (method == 'GET' and error.status_code >= 500):
+        return exception.CloudAway(reason=reason)
+    return exception.CloudRefused(reason=reason)
 
 
 def _find(

@@ -18,9 +18,12 @@ class Result(typing.NamedTuple):
     err: str
 
 
-def run(*words):
-    """Run a command as its words on the command line say."""
-    out, err = io.StringIO(), io.StringIO()
+def run(*words, err=None):
+    """Run a command as its words on the command line say.
+
+    :param err: where stderr goes, for who reads it meanwhile.
+    """
+    out, err = io.StringIO(), err or io.StringIO()
     # Not the shell's own streams: argparse knows only the process's.
     with (
         fixtures.MonkeyPatch('sys.stdout', out),

@@ -7,7 +7,9 @@ ever, in this process and in others. There is no keystone: nobody asks who
 calls, and who does is the administrator.
 """
 
+import io
 import os
+import signal
 import socketserver
 import subprocess
 import sys
@@ -36,11 +38,17 @@ class Drained:
 
     def __init__(self, test, words):
         self.result = None
+        self._err = io.StringIO()
         self._words = words
         self._thread = test.in_background(self._run)
 
     def _run(self):
-        self.result = shell_lib.run(*self._words)
+        self.result = shell_lib.run(*self._words, err=self._err)
+
+    @property
+    def err(self):
+        """What it has written to stderr so far."""
+        return self._err.getvalue()
 
     def wait(self):
         self._thread.join(base.PATIENCE)
@@ -51,9 +59,15 @@ class Drained:
 class DrainTestCase(base.ThrottleTestCase):
     """The shell runs in this process and talks to Nova over HTTP."""
 
+    # The API does not wait for what it has asked for.
+    CAST_AS_CALL = False
+
     def setUp(self):
         super().setUp()
-        self._serve()
+        self.port = 0
+        self.serve()
+        self.addCleanup(self.stop_serving)
+        self._point_to_it()
         # Nova's fixture of the API wants headers that only its client sends.
         self.useFixture(
             fixtures.MonkeyPatch(
@@ -72,19 +86,26 @@ class DrainTestCase(base.ThrottleTestCase):
             **kwargs,
         )
 
-    def _serve(self):
-        app = self.api_fixture.app()
+    def serve(self):
+        """Serve the API, at the same place as before."""
         self.server = simple_server.make_server(
-            '127.0.0.1', 0, app, server_class=_Server, handler_class=_Handler
+            *('127.0.0.1', self.port, self.api_fixture.app()),
+            server_class=_Server,
+            handler_class=_Handler,
         )
-        thread = threading.Thread(
+        self.port = self.server.server_port
+        self._thread = threading.Thread(
             target=self.server.serve_forever, args=(0.05,), daemon=True
         )
-        thread.start()
-        self.addCleanup(thread.join, base.PATIENCE)
-        self.addCleanup(self.server.server_close)
-        self.addCleanup(self.server.shutdown)
-        url = f'http://127.0.0.1:{self.server.server_port}/v2.1'
+        self._thread.start()
+
+    def stop_serving(self):
+        self.server.shutdown()
+        self.server.server_close()
+        self._thread.join(base.PATIENCE)
+
+    def _point_to_it(self):
+        url = f'http://127.0.0.1:{self.port}/v2.1'
         for name in list(os.environ):
             if name.startswith('OS_') and not name.startswith('OS_NOVA'):
                 self.useFixture(fixtures.EnvironmentVariable(name))
@@ -125,6 +146,8 @@ class DrainTestCase(base.ThrottleTestCase):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # Who runs the tests in the background has it ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stderr.close)

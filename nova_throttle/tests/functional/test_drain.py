@@ -117,17 +117,13 @@ class DrainTestCase(drains.DrainTestCase):
         process = self.spawn(
             *('drain', 'start', 'src', '--wait', '--interval', '0.1s'),
         )
-        for server in servers:
-            self.wait_for(
-                lambda s=server: (
-                    self.migrations(s)
-                    and self.status(s) in ('queued', 'running')
-                )
-            )
+        for status, count in (('running', 2), ('queued', 1)):
+            self.wait_for(lambda s=status, n=count: self.count(s) == n)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        self.guests.release(servers[0])
-        self.wait_status(servers[0], 'completed')
+        first = {'id': self.guests.started[0]}
+        self.guests.release(first)
+        self.wait_status(first, 'completed')
         drained = self.start()
         self.guests.release_all()
         self.assertEqual([], self.rows(drained, 0))
@@ -261,3 +257,42 @@ class DrainTestCase(drains.DrainTestCase):
         (row,) = self.rows(self.start('--deadline', '0.2s'), 1)
         self.assertEqual(a['id'], row['Server'])
         self.assertIn('its migration is ', row['Reason'])
+
+    def test_force_complete_at_the_deadline(self):
+        (a,) = self.boot()
+        self.guests.hold(a)
+        drained = self.start(
+            *('--deadline', '0.2s', '--at-deadline', 'force-complete'),
+        )
+        self.wait_for(
+            lambda: (
+                'live_migration_force_complete'
+                in [
+                    each['action']
+                    for each in self.api.get_instance_actions(a['id'])
+                ]
+            )
+        )
+        self.guests.release(a)
+        self.assertEqual([], self.rows(drained, 0))
+
+    def test_no_host_has_room(self):
+        (a,) = self.boot()
+        service = self.service('dest')
+        self.api.put_service(service['id'], {'status': 'disabled'})
+        (row,) = self.rows(self.start('--attempts', '1'), 1)
+        self.assertIn('No valid host', row['Reason'])
+        self.api.put_service(service['id'], {'status': 'enabled'})
+        self.assertEqual([], self.rows(self.start(), 0))
+
+    def test_the_api_is_away_for_a_while(self):
+        (a,) = self.boot()
+        self.guests.hold(a)
+        drained = self.start()
+        self.guests.wait_running(a)
+        self.stop_serving()
+        self.wait_for(lambda: 'trying again' in drained.err)
+        self.guests.release(a)
+        self.wait_status(a, 'completed')
+        self.serve()
+        self.assertEqual([], self.rows(drained, 0))

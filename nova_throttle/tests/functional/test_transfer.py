@@ -2,6 +2,9 @@
 
 """Of those in progress, only as many have the link as may."""
 
+import threading
+import types
+
 import fixtures
 from nova import context as nova_context
 from nova.virt.libvirt import driver as nova_driver
@@ -361,15 +364,20 @@ class StopTestCase(TransferTestCase):
 class CrashTestCase(TransferTestCase):
     def kill_it(self):
         """Kill the source, with whatever waits for the link in there."""
-        turns = list(self.src.manager._parts.transfer._turns.values())
-        self.kill()
+        never = threading.Event()
+        self.addCleanup(never.set)
 
         def die():
             raise base.Killed
 
-        for turn in turns:
+        for turn in self.src.manager._parts.transfer._turns.values():
             turn.ticket.running = die
             self.addCleanup(turn.decided.set)
+            # One that is about to wait sees the end of its service.
+            turn.decided = types.SimpleNamespace(
+                set=lambda: None, is_set=never.is_set, wait=never.wait
+            )
+        self.kill()
 
     def test_what_waited_goes_on_in_its_order(self):
         a, b = self.occupy()

@@ -118,7 +118,7 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         transfer = self._make_transfer(instance_uuid)
 
         def end(call: object) -> None:
-            transfer.pace.end()
+            transfer.end()
             self._watcher.end(instance_uuid)
 
         operation.future.add_done_callback(end)

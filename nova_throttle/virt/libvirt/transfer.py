@@ -7,6 +7,7 @@ it neither aborts a migration, nor does one fail for it.
 """
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
 import time
 from typing import Any
@@ -51,6 +52,8 @@ class Transfer:
         self._downtime = downtime
         self._estimator = progress_lib.Estimator(downtime)
         self._full = 0
+        # The domain whose speed was lowered on its way.
+        self._lowered: Any = None
         # What has failed already: it is said once.
         self._failed: set[str] = set()
 
@@ -101,6 +104,18 @@ class Transfer:
         """Note that the guest runs on the destination from now on."""
         self._estimator.begin_post_copy()
 
+    def end(self) -> None:
+        """Note that nothing of the guest moves any more.
+
+        Before libvirt 8 a speed that was set on the way is that of the next
+        migration, too.
+        """
+        self.pace.end()
+        if self._lowered is not None:
+            # It has arrived elsewhere, as a rule.
+            with contextlib.suppress(Exception):
+                self._lowered.migrateSetMaxSpeed(self._full)
+
     def _set_speed(self, domain: Any, slow: bool) -> bool:
         speed = SLOW if slow else self._full
         try:
@@ -108,6 +123,7 @@ class Transfer:
         except Exception as error:
             self._note_failure('set to another speed', error)
             return False
+        self._lowered = domain if slow else None
         self._estimator.change_speed()
         LOG.info(
             'The transfer has %s now',

@@ -132,6 +132,21 @@ class TransferTestCase(testtools.TestCase):
         self.guest.get_job_info()
         self.assertTrue(self.seen[-1].post_copy)
 
+    def test_a_low_speed_does_not_stay_for_the_next_migration(self):
+        """It did, before libvirt 8, of one that failed while it was slow."""
+        self.migrate()
+        self.domain.send(1, 100)
+        self.guest.get_job_info()
+        self.pace.slow()
+        self.guest._transfer.end()
+        self.assertEqual([1, 100], self.domain.speeds)
+
+    def test_no_speed_is_set_at_the_end_otherwise(self):
+        self.pace.slow()
+        self.migrate()
+        self.guest._transfer.end()
+        self.assertEqual([], self.domain.speeds)
+
     def test_progress_is_told(self):
         self.migrate(flags=fakelibvirt.VIR_MIGRATE_AUTO_CONVERGE)
         self.domain.send(5, 100)

@@ -18,6 +18,7 @@ from prometheus_client import metrics_core
 from prometheus_client import registry as registry_lib
 
 from nova_throttle.admission import limiter
+from nova_throttle.admission import priority as priority_lib
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle import lifecycle
 from nova_throttle.metrics import course as course_lib
@@ -29,8 +30,32 @@ Series = Iterable[tuple[tuple[str, ...], float]]
 # What may be in the queue.
 _WAITING = (State.QUEUED, State.PREPARED)
 
-# By the sign of a priority: the smaller starts earlier.
-_CLASSES = {-1: 'high', 0: 'normal', 1: 'low'}
+# Of priorities that are in no class.
+_OTHER = 'other'
+_CLASSES = (*(each.word for each in priority_lib.Priority), _OTHER)
+
+
+def _slots(gate: snapshot_lib.GateState) -> float:
+    """Return a number that owners can be compared with."""
+    return math.inf if gate.limit == limiter.UNLIMITED else gate.limit
+
+
+# Of each gate: name, text, and how it is read.
+_OF_A_GATE: tuple[
+    tuple[str, str, Callable[[snapshot_lib.GateState], float]], ...
+] = (
+    ('limit', 'Slots of a gate; +Inf if it is unlimited', _slots),
+    (
+        'owners',
+        'Live migrations that have a slot of a gate',
+        lambda gate: len(gate.owners),
+    ),
+    (
+        'offered',
+        'Slots of a gate that are offered to another host',
+        lambda gate: len(gate.offered),
+    ),
+)
 
 # Of each guest on the wire: name, text, and attribute of its progress.
 _OF_A_TRANSFER = (
@@ -142,42 +167,22 @@ def _gates(
 ) -> Iterator[metrics_core.Metric]:
     gates = snapshot.gates.values()
     waiting = _waiting_here(snapshot)
-    for name, text, values in (
-        (
-            'limit',
-            'Slots of a gate; +Inf if it is unlimited',
-            [_slots(gate.limit) for gate in gates],
-        ),
-        (
-            'owners',
-            'Live migrations that have a slot of a gate',
-            [len(gate.owners) for gate in gates],
-        ),
-        (
-            'offered',
-            'Slots of a gate that are offered to another host',
-            [len(gate.offered) for gate in gates],
-        ),
-        (
-            'waiting',
-            'Live migrations that wait for a slot of a gate, of all hosts',
-            [len(gate.waiting) + waiting[gate.name] for gate in gates],
-        ),
-    ):
-        series = [
-            ((gate.name,), value)
-            for gate, value in zip(gates, values, strict=True)
-        ]
+    for name, text, value in _OF_A_GATE:
+        series = [((gate.name,), value(gate)) for gate in gates]
         yield _gauge(f'gate_{name}', text, ('gate',), series)
+    # Those of a cluster, which this host does not keep, are among these.
+    waiting.update({gate.name: len(gate.waiting) for gate in gates})
+    yield _gauge(
+        'gate_waiting',
+        'Live migrations that wait for a slot of a gate: of this host, and '
+        'of others for a gate of this host',
+        ('gate',),
+        [((name,), count) for name, count in waiting.items()],
+    )
 
 
-def _slots(limit: int) -> float:
-    """Return a number that owners can be compared with."""
-    return math.inf if limit == limiter.UNLIMITED else limit
-
-
-def _waiting_here(snapshot: snapshot_lib.Snapshot) -> Mapping[str, int]:
-    """Count the requests of this host that wait for its own gates."""
+def _waiting_here(snapshot: snapshot_lib.Snapshot) -> collections.Counter[str]:
+    """Count the requests of this host that wait for no other host's gate."""
     return collections.Counter(
         wait.gate
         for entry in snapshot.queue
@@ -196,7 +201,7 @@ def _queue(
     length = {
         (state.value, priority): 0
         for state in _WAITING
-        for priority in _CLASSES.values()
+        for priority in _CLASSES
     }
     oldest = dict.fromkeys(_WAITING, 0.0)
     for entry in snapshot.queue:
@@ -233,8 +238,9 @@ def _queue(
 
 
 def _class_of(priority: int) -> str:
-    """Name a class of priorities: there may be any number of these."""
-    return _CLASSES[(priority > 0) - (priority < 0)]
+    """Name the class of a priority."""
+    word = priority_lib.word(priority)
+    return word if word in _CLASSES else _OTHER
 
 
 def _transfers(

@@ -5,6 +5,7 @@ import dataclasses
 from prometheus_client import parser
 import testtools
 
+from nova_throttle.admission import priority
 from nova_throttle.admission import snapshot as core
 from nova_throttle import lifecycle
 from nova_throttle.metrics import collector as collector_lib
@@ -91,20 +92,32 @@ class CollectorTestCase(testtools.TestCase):
         self.assertEqual(2, reasons['gate full',])
         self.assertEqual(len(core.WaitReason), len(reasons))
 
+    def test_what_waits_for_a_gate_of_the_cluster(self):
+        """No host keeps it: each tells of its own that wait there."""
+        wait = core.Wait(core.WaitReason.GATE_FULL, 'cluster', 1, ('z',))
+        self.queue = (entry('b', 0, 1.0, wait), entry('c', 0, 1.0, wait))
+        self.assertEqual(
+            {('source',): 0, ('destination',): 2, ('cluster',): 2},
+            self.read('gate_waiting', 'gate'),
+        )
+        self.assertEqual(2, len(self.read('gate_limit', 'gate')))
+
     def test_queue(self):
         self.queue = (
             entry('p', seconds=7.5),
-            entry('b', -5, 90.0),
-            entry('c', -1, 2.0),
-            entry('d', 3, 80.0),
+            entry('b', priority.Priority.PROMOTED, 90.0),
+            entry('c', priority.Priority.DRAIN, 2.0),
+            entry('d', 77, 80.0),
+            entry('e', -77, 81.0),
         )
         self.enter('p', State.PREPARED)
         found = self.read('queue_length', 'state', 'class')
         self.assertEqual(
             {
                 ('prepared', 'normal'): 1,
-                ('queued', 'high'): 2,
-                ('queued', 'low'): 1,
+                ('queued', 'promoted'): 1,
+                ('queued', 'drain'): 1,
+                ('queued', 'other'): 2,
             },
             {labels: value for labels, value in found.items() if value},
         )

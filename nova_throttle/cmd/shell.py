@@ -16,6 +16,7 @@ from cliff import command
 from cliff import commandmanager
 
 from nova_throttle.cmd import drain
+from nova_throttle.cmd import drain_pause
 from nova_throttle.cmd import drain_report
 from nova_throttle.cmd import drains
 from nova_throttle.cmd import gate
@@ -28,7 +29,9 @@ from nova_throttle import version as version_lib
 COMMANDS: dict[str, type[command.Command]] = {
     'drain cancel': drains.DrainCancel,
     'drain list': drains.DrainList,
+    'drain pause': drain_pause.DrainPause,
     'drain report': drain_report.DrainReport,
+    'drain resume': drain_pause.DrainResume,
     'drain show': drains.DrainShow,
     'drain start': drain.DrainStart,
     'drain undo': drains.DrainUndo,
@@ -54,9 +57,10 @@ COMMANDS: dict[str, type[command.Command]] = {
 DESCRIPTION = """
 See and change what nova-throttle does on a host, while it works.
 
-Commands about drains use Nova's API, with the credentials of an administrator
-(OS_*, or --os-cloud). Run the others where nova.conf names the message bus of
-the host's cell: on any compute host or conductor of that cell.
+Commands about drains, but for pause and resume, use Nova's API, with the
+credentials of an administrator (OS_*, or --os-cloud). Run the others where
+nova.conf names the message bus of the host's cell: on any compute host or
+conductor of that cell.
 """
 
 # Seconds to wait for a host's answer.

@@ -164,6 +164,17 @@ class DrainTestCase(drains.DrainTestCase):
         for server in (a, b, c):
             self.assert_left(server, 'cancelled')
 
+    def test_pause_and_resume(self):
+        # Of this process, and connected already.
+        self.useFixture(fixtures.MockPatch('nova_throttle.cmd.bus.connect'))
+        (a,) = self.boot()
+        self.assertEqual([], self.drain('pause', 'src'))
+        drained = self.start()
+        self.wait_for(lambda: self.count('queued') == 1)
+        (row,) = self.drain('resume', 'src')
+        self.assertEqual(a['id'], row['Server'])
+        self.assertEqual([], self.rows(drained, 0))
+
     def count(self, status):
         found = self.api.api_get(f'/os-migrations?status={status}').body
         return len(found['migrations'])

@@ -18,6 +18,7 @@ from oslo_utils import uuidutils
 from nova_throttle.agreement import messages
 from nova_throttle import audit
 from nova_throttle import exception
+from nova_throttle import hosts
 from nova_throttle.objects import agreement
 from nova_throttle.objects import base as objects_base
 from nova_throttle import rpcapi
@@ -136,7 +137,7 @@ class ThrottleEndpoint(rpcbase.Endpoint):
         :raises UnknownGate: if it asks for a slot of a gate of another name.
         """
         heard: messages.Ask = _read(agreement.Ask, ask)
-        rpcapi.check_host(heard.source)
+        hosts.check_host(heard.source)
         tell = self._peers.hear(heard)
         if tell is None:
             return None
@@ -151,7 +152,7 @@ class ThrottleEndpoint(rpcbase.Endpoint):
         :raises AdminRequired: if somebody else tells.
         """
         told: messages.Tell = _read(agreement.Tell, tell)
-        rpcapi.check_host(told.destination)
+        hosts.check_host(told.destination)
         self._peers.receive(told)
 
     @rpcbase.for_administrators('reporting requests')
@@ -173,7 +174,7 @@ class ThrottleEndpoint(rpcbase.Endpoint):
         """
         if type(incarnation) is not int:
             raise exception.InvalidMessage(reason='incarnation is no number')
-        ask = self._peers.report(rpcapi.check_host(destination), incarnation)
+        ask = self._peers.report(hosts.check_host(destination), incarnation)
         return rpcbase.dump(agreement.Ask.from_core(ask), versions)
 
     @rpcbase.for_administrators('telling of room')

@@ -10,7 +10,6 @@ one of our errors.
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
-import reprlib
 from typing import Any
 from typing import TypeVar
 
@@ -19,6 +18,7 @@ import oslo_messaging as messaging
 
 from nova_throttle.agreement import messages
 from nova_throttle import exception
+from nova_throttle import hosts
 from nova_throttle.objects import agreement
 from nova_throttle.objects import base as objects_base
 from nova_throttle.objects import snapshot as snapshot_obj
@@ -46,22 +46,6 @@ SEND_RETRIES = 3
 
 # What a host without our endpoint answers.
 NOT_THROTTLED = (messaging.UnsupportedVersion, messaging.NoSuchMethod)
-
-
-def check_host(host: Any) -> str:
-    """Return a host by whose name a service can be reached.
-
-    A message to no name is not lost: some other host may get it.
-
-    :raises InvalidHost: if it is none.
-    """
-    if (
-        not isinstance(host, str)
-        or not host
-        or any(each.isspace() or not each.isprintable() for each in host)
-    ):
-        raise exception.InvalidHost(host=reprlib.repr(host))
-    return host
 
 
 class ThrottleAPI:
@@ -254,7 +238,7 @@ class _Line:
     def __init__(
         self, host: str, version: str, timeout: float | None = None
     ) -> None:
-        self._host = check_host(host)
+        self._host = hosts.check_host(host)
         self._wait = timeout
         self._client = rpc.get_client(
             messaging.Target(

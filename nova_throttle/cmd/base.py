@@ -10,40 +10,21 @@ import abc
 import argparse
 from collections.abc import Callable
 from collections.abc import Iterable
-import functools
-import re
 from typing import Any
-from typing import NoReturn
-from typing import TYPE_CHECKING
 from typing import TypeVar
 
-from cliff import columns
-from cliff import command
 from cliff import lister
 from oslo_utils import timeutils
 from oslo_utils import uuidutils
 
 from nova_throttle.admission import limiter
 from nova_throttle.cmd import bus
-from nova_throttle import exception
+from nova_throttle.cmd import plain
 from nova_throttle.objects import pause as pause_obj
 from nova_throttle.objects import snapshot as snapshot_obj
 from nova_throttle import rpcapi
 
 T = TypeVar('T')
-
-if TYPE_CHECKING:
-    Column = columns.FormattableColumn[Any]
-else:
-    # Not generic in older releases.
-    Column = columns.FormattableColumn
-
-
-def _host(name: str) -> str:
-    try:
-        return rpcapi.check_host(name)
-    except exception.InvalidHost as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _migration(uuid: str) -> str:
@@ -52,33 +33,8 @@ def _migration(uuid: str) -> str:
     return uuid.lower()
 
 
-class Command(command.Command, abc.ABC):
+class Command(plain.Command, abc.ABC):
     """A command that asks hosts something."""
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return a parser that says errors in one line."""
-        parser = super().get_parser(prog_name)
-        parser.error = functools.partial(  # type: ignore[method-assign]
-            _usage_error, parser
-        )
-        return parser
-
-    def run(self, parsed_args: argparse.Namespace) -> int:
-        """Run the command.
-
-        :returns: the exit status.
-        """
-        try:
-            return super().run(parsed_args)
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            self.complain(error)
-            return 1
-
-    def complain(self, error: Exception) -> None:
-        """Say in one line on stderr what went wrong."""
-        self.app.stderr.write(f'{self.app.NAME}: {_one_line(error)}\n')
 
     @property
     def timeout(self) -> float:
@@ -107,7 +63,7 @@ class Asking(Command):
             'host',
             metavar='HOST',
             nargs=self.NARGS,
-            type=_host,
+            type=plain.host_name,
             help='the host, as Nova names it',
         )
         return parser
@@ -146,7 +102,7 @@ class MigrationCommand(Command, lister.Lister, abc.ABC):
         parser.add_argument(
             '--host',
             metavar='HOST',
-            type=_host,
+            type=plain.host_name,
             help='the host that it leaves; without, a conductor is asked',
         )
         return parser
@@ -178,7 +134,7 @@ class HostCommand(Asking, lister.Lister, abc.ABC):
         """Return the names of the columns, and the rows."""
 
 
-class Limit(Column):
+class Limit(plain.Column):
     """A number of slots."""
 
     def human_readable(self) -> str:
@@ -188,7 +144,7 @@ class Limit(Column):
         return str(self._value)
 
 
-class Paused(Column):
+class Paused(plain.Column):
     """Why a queue is paused, if it is."""
 
     def human_readable(self) -> str:
@@ -217,25 +173,3 @@ def pause_of(snapshot: snapshot_obj.Snapshot) -> pause_obj.Pause | None:
     pause: pause_obj.Pause | None
     pause = snapshot.pause if 'pause' in snapshot else None
     return pause
-
-
-class Lines(Column):
-    """Several values, one a line."""
-
-    def human_readable(self) -> str:
-        """Return the values as lines."""
-        return '\n'.join(self._value)
-
-
-def _usage_error(parser: argparse.ArgumentParser, message: str) -> NoReturn:
-    parser.exit(2, f'{parser.prog}: {message} (see {parser.prog} --help)\n')
-
-
-def _one_line(error: Exception) -> str:
-    text = str(error)
-    if isinstance(error, exception.ThrottleError):
-        # As text, what came from another host has a traceback.
-        text = str(error.args[0])
-    # A library's error may quote a URL.
-    masked = re.sub(r'//\S*@', '//***@', ' '.join(text.split()))
-    return masked or type(error).__name__

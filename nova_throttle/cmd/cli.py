@@ -6,11 +6,12 @@ Importing this module decides how this process runs concurrent work, as it
 does for any program of Nova: nobody but the console script imports it.
 """
 
+import importlib.util
 import sys
 
-from nova_throttle.cmd import native  # noqa: F401 first of all
-
-from nova import rpc
+# A host can be drained from a machine without Nova.
+if importlib.util.find_spec('nova'):
+    from nova_throttle.cmd import native  # noqa: F401 first of all
 
 from nova_throttle.cmd import shell
 
@@ -23,7 +24,8 @@ def main() -> int:
     status: int = shell.Shell().run(sys.argv[1:])
     # Say goodbye to the bus, but only to one that has answered: the library
     # waits for its connection to be made before it closes it.
-    if status == 0 and rpc.TRANSPORT is not None:
+    rpc = sys.modules.get('nova.rpc')
+    if status == 0 and rpc is not None and rpc.TRANSPORT is not None:
         rpc.cleanup()
     return status
 

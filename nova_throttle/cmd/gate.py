@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nova_throttle.cmd import base
+from nova_throttle.cmd import plain
 from nova_throttle.cmd import progress
 from nova_throttle.cmd import shared_gate
 from nova_throttle.objects import snapshot as snapshot_obj
@@ -107,10 +108,10 @@ def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
             gate.name,
             base.Limit(gate.limit),
             len(gate.owners),
-            base.Lines(list(gate.owners)),
+            plain.Lines(list(gate.owners)),
             progress.Summaries(list(map(known.get, gate.owners))),
             # A host with an older release has no such gates.
-            base.Lines(list(gate.offered) if 'offered' in gate else []),
+            plain.Lines(list(gate.offered) if 'offered' in gate else []),
             len(gate.waiting) if 'waiting' in gate else 0,
             base.Paused(pause if gate.name == DEFAULT else None),
         )

@@ -9,7 +9,6 @@ from a machine that has none.
 import argparse
 import functools
 import re
-import reprlib
 from typing import Any
 from typing import NoReturn
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from cliff import columns
 from cliff import command
 
 from nova_throttle import exception
+from nova_throttle import hosts
 
 if TYPE_CHECKING:
     Column = columns.FormattableColumn[Any]
@@ -51,12 +51,13 @@ class Command(command.Command):
         except BrokenPipeError:
             raise
         except Exception as error:
-            self.complain(one_line(error))
+            self.complain(error)
             return 1
 
-    def complain(self, why: str) -> None:
-        """Say in one line what is wrong."""
-        self.app.stderr.write(f'{self.app.NAME}: {why}\n')
+    def complain(self, why: Exception | str) -> None:
+        """Say in one line on stderr what went wrong."""
+        text = why if isinstance(why, str) else _one_line(why)
+        self.app.stderr.write(f'{self.app.NAME}: {text}\n')
 
 
 class Lines(Column):
@@ -79,14 +80,13 @@ def add_host(parser: argparse.ArgumentParser) -> None:
 
 def host_name(text: str) -> str:
     """Return the name of a host, or refuse it."""
-    if not text or any(c.isspace() or not c.isprintable() for c in text):
-        error = exception.InvalidHost(host=reprlib.repr(text))
-        raise argparse.ArgumentTypeError(str(error))
-    return text
+    try:
+        return hosts.check_host(text)
+    except exception.InvalidHost as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def one_line(error: Exception) -> str:
-    """Return an error as one line, without secrets."""
+def _one_line(error: Exception) -> str:
     text = str(error)
     if isinstance(error, exception.ThrottleError):
         # As text, what came from another host has a traceback.

@@ -8,7 +8,7 @@ Only the host that a guest leaves knows it, and an older release does not say.
 from collections.abc import Mapping
 from typing import Any
 
-from nova_throttle.cmd import base
+from nova_throttle.cmd import plain
 from nova_throttle.objects import snapshot as snapshot_obj
 from nova_throttle.transfer import progress as progress_lib
 
@@ -30,7 +30,7 @@ def cells(progress: Progress | None) -> tuple['Maybe', ...]:
     return tuple(map(Maybe, _values(progress)))
 
 
-class Maybe(base.Column):
+class Maybe(plain.Column):
     """A value that is not known at all times."""
 
     def human_readable(self) -> str:
@@ -38,7 +38,7 @@ class Maybe(base.Column):
         return '' if self._value is None else str(self._value)
 
 
-class Summaries(base.Column):
+class Summaries(plain.Column):
     """How far several transfers are, one a line."""
 
     def human_readable(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from nova_throttle.admission import priority
 from nova_throttle.cmd import base
+from nova_throttle.cmd import plain
 from nova_throttle.cmd import progress
 from nova_throttle import exception
 from nova_throttle.objects import snapshot as snapshot_obj
@@ -29,7 +30,7 @@ COLUMNS = (
 )
 
 
-class Waits(base.Column):
+class Waits(plain.Column):
     """What a request waits for."""
 
     def human_readable(self) -> str:

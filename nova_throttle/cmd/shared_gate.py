@@ -21,6 +21,7 @@ from nova import objects
 
 from nova_throttle.cmd import base
 from nova_throttle.cmd import bus
+from nova_throttle.cmd import plain
 from nova_throttle.compute import compat
 from nova_throttle.compute import placement
 from nova_throttle import exception
@@ -269,8 +270,8 @@ def _row(gate: gate_lib.Gate, state: gate_lib.State) -> tuple[Any, ...]:
         base.Limit(state.limit),
         state.paused,
         len(state.owners),
-        base.Lines(list(state.owners)),
-        base.Lines(list(gate.hosts)),
+        plain.Lines(list(state.owners)),
+        plain.Lines(list(gate.hosts)),
     )
 
 

@@ -7,51 +7,43 @@ command failed, 2 if it was misused.
 """
 
 import argparse
+from importlib import metadata
 import logging
 from typing import Any
 from typing import NoReturn
 
 from cliff import app
-from cliff import command
 from cliff import commandmanager
 
-from nova_throttle.cmd import drain
-from nova_throttle.cmd import drain_pause
-from nova_throttle.cmd import drain_report
-from nova_throttle.cmd import drains
-from nova_throttle.cmd import gate
-from nova_throttle.cmd import metrics
-from nova_throttle.cmd import migration
-from nova_throttle.cmd import queue
-from nova_throttle.cmd import shared_gate
 from nova_throttle import version as version_lib
 
-COMMANDS: dict[str, type[command.Command]] = {
-    'drain cancel': drains.DrainCancel,
-    'drain list': drains.DrainList,
-    'drain pause': drain_pause.DrainPause,
-    'drain report': drain_report.DrainReport,
-    'drain resume': drain_pause.DrainResume,
-    'drain show': drains.DrainShow,
-    'drain start': drain.DrainStart,
-    'drain undo': drains.DrainUndo,
-    'gate create': shared_gate.GateCreate,
-    'gate delete': shared_gate.GateDelete,
-    'gate list': gate.GateList,
-    'gate reconcile': shared_gate.GateReconcile,
-    'gate set': shared_gate.GateSet,
-    'gate show': shared_gate.GateShow,
-    'limit set': gate.LimitSet,
-    'metrics': metrics.Metrics,
-    'migration list': migration.MigrationList,
-    'queue cancel': queue.QueueCancel,
-    'queue hold': queue.QueueHold,
-    'queue list': queue.QueueList,
-    'queue pause': queue.QueuePause,
-    'queue promote': queue.QueuePromote,
-    'queue release': queue.QueueRelease,
-    'queue resume': queue.QueueResume,
-    'queue set': queue.QueueSet,
+# Modules and classes, loaded when they are wanted: not all of them need Nova.
+COMMANDS = {
+    'drain cancel': 'drains:DrainCancel',
+    'drain list': 'drains:DrainList',
+    'drain pause': 'drain_pause:DrainPause',
+    'drain report': 'drain_report:DrainReport',
+    'drain resume': 'drain_pause:DrainResume',
+    'drain show': 'drains:DrainShow',
+    'drain start': 'drain:DrainStart',
+    'drain undo': 'drains:DrainUndo',
+    'gate create': 'shared_gate:GateCreate',
+    'gate delete': 'shared_gate:GateDelete',
+    'gate list': 'gate:GateList',
+    'gate reconcile': 'shared_gate:GateReconcile',
+    'gate set': 'shared_gate:GateSet',
+    'gate show': 'shared_gate:GateShow',
+    'limit set': 'gate:LimitSet',
+    'metrics': 'metrics:Metrics',
+    'migration list': 'migration:MigrationList',
+    'queue cancel': 'queue:QueueCancel',
+    'queue hold': 'queue:QueueHold',
+    'queue list': 'queue:QueueList',
+    'queue pause': 'queue:QueuePause',
+    'queue promote': 'queue:QueuePromote',
+    'queue release': 'queue:QueueRelease',
+    'queue resume': 'queue:QueueResume',
+    'queue set': 'queue:QueueSet',
 }
 
 DESCRIPTION = """
@@ -62,6 +54,8 @@ credentials of an administrator (OS_*, or --os-cloud). Run the others where
 nova.conf names the message bus of the host's cell: on any compute host or
 conductor of that cell.
 """
+
+GROUP = 'nova_throttle.cmd'
 
 # Seconds to wait for a host's answer.
 TIMEOUT = 10.0
@@ -87,13 +81,15 @@ class Shell(app.App):
         super().__init__(
             description=DESCRIPTION,
             version=version_lib.installed(),
-            command_manager=commandmanager.CommandManager('nova_throttle.cmd'),
+            command_manager=commandmanager.CommandManager(GROUP),
             # Otherwise --help after a command is not about that command.
             deferred_help=True,
             **streams,
         )
-        for name, factory in COMMANDS.items():
-            self.command_manager.add_command(name, factory)
+        for name, place in COMMANDS.items():
+            self.command_manager.commands[name] = metadata.EntryPoint(
+                name, f'{GROUP}.{place}', GROUP
+            )
 
     def build_option_parser(
         self,
@@ -138,6 +134,12 @@ class Shell(app.App):
             words = ' '.join(argv)
             self.parser.error(
                 f'no such command: {words}' if words else 'no command given'
+            )
+        except ModuleNotFoundError as error:
+            self.parser.exit(
+                1,
+                f'{self.NAME}: this needs Nova, which is not installed here '
+                f'({error})\n',
             )
 
 

@@ -3,11 +3,29 @@
 """The commands about drains, without a Nova that answers."""
 
 import os
+import subprocess
+import sys
 
 import fixtures
 import testtools
 
 from nova_throttle.tests import shell as shell_lib
+
+
+# Runs the program as where Nova is not installed.
+WITHOUT_NOVA = """
+import importlib.machinery
+import sys
+
+find = importlib.machinery.PathFinder.find_spec
+importlib.machinery.PathFinder.find_spec = classmethod(
+    lambda cls, name, *more: None if name == 'nova' else find(name, *more)
+)
+from nova_throttle.cmd import cli
+
+sys.argv[0] = 'nova-throttle'
+sys.exit(cli.main())
+"""
 
 
 class DrainTestCase(testtools.TestCase):
@@ -66,3 +84,25 @@ class DrainTestCase(testtools.TestCase):
             "openstacksdk is not installed: pip install 'nova-throttle[",
             *('start', 'src'),
         )
+
+    def test_on_a_machine_without_nova(self):
+        for expected, words in (
+            ("nova-throttle: Nova's API cannot be used", 'drain start src'),
+            ("nova-throttle: Nova's API cannot be used", 'drain list'),
+            (
+                'nova-throttle: this needs Nova, which is not installed here',
+                'queue list src',
+            ),
+            (
+                'nova-throttle: this needs Nova, which is not installed here',
+                'drain pause src',
+            ),
+        ):
+            done = subprocess.run(
+                [sys.executable, '-c', WITHOUT_NOVA, *words.split()],
+                capture_output=True,
+                text=True,
+            )
+            self.assertEqual((1, ''), (done.returncode, done.stdout))
+            (line,) = done.stderr.splitlines()
+            self.assertTrue(line.startswith(expected), line)

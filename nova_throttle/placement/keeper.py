@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import dataclasses
 import threading
 
+from nova_throttle.admission import priority
 from nova_throttle.admission import remote
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
@@ -56,9 +57,9 @@ class Entry:
         return self.standing in _ASKING
 
     @property
-    def order(self) -> tuple[int, int]:
-        """Where it stands among those of this host."""
-        return self.request.priority, self.request.arrival
+    def rank(self) -> int:
+        """Where it stands among those of this host, the smallest first."""
+        return priority.rank(self.request.priority, self.request.arrival)
 
 
 class Keeper(remote.Keeper):
@@ -85,7 +86,7 @@ class Keeper(remote.Keeper):
             if entry is None:
                 if standing is Standing.GONE:
                     return
-                entry = Entry(want.request, standing)
+                entry = Entry(want.request, Standing.WAITS)
                 # It was in progress before this service was.
                 entry.claimed = standing is Standing.HOLDS
                 self._entries[uuid] = entry
@@ -222,4 +223,4 @@ class Keeper(remote.Keeper):
                 for entry in self._entries.values()
                 if entry.asks and entry.refused is refused
             ]
-        return sorted(found, key=lambda entry: entry.order)
+        return sorted(found, key=lambda entry: entry.rank)

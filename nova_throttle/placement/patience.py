@@ -11,6 +11,7 @@ between hosts.
 from collections.abc import Callable
 from collections.abc import Sequence
 
+from nova_throttle.admission import priority
 from nova_throttle.placement import keeper
 
 # Seconds between two looks of a host whose request has just been refused,
@@ -18,8 +19,11 @@ from nova_throttle.placement import keeper
 INTERVAL = 2.0
 JITTER = 0.5
 
-# Seconds within which it looks after a hint.
+# Seconds within which it looks after a hint; and how much later than those
+# whose priority is higher than normal.
 AFTER_HINT = 0.2
+LATER_NORMAL = 0.2
+LATER_BACKGROUND = 1.0
 
 # Where many wait, few that look at once are enough: each time that others were
 # faster makes it half as likely that a hint is followed, down to this.
@@ -93,11 +97,21 @@ class Patience:
             self._at = now + self._spread(interval)
         if hinted:
             soon = now + self._uniform(0, AFTER_HINT / faster)
+            soon += _later(waiting)
             self._at = min(self._at, soon)
         return max(0.0, self._at - now)
 
     def _spread(self, interval: float) -> float:
         return interval * self._uniform(1 - JITTER, 1 + JITTER)
+
+
+def _later(waiting: Sequence[keeper.Entry]) -> float:
+    """Return for how long one leaves others the lead, by its first class."""
+    first = min(entry.request.priority for entry in waiting)
+    if first < priority.Priority.NORMAL:
+        return 0.0
+    is_normal = first == priority.Priority.NORMAL
+    return LATER_NORMAL if is_normal else LATER_BACKGROUND
 
 
 def _age(waiting: Sequence[keeper.Entry], now: float) -> float:

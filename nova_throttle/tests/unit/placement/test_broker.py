@@ -7,6 +7,7 @@ Whatever happens, crashes included: no gate gets an owner without a free slot
 Placement is well again all comes to its end and nothing is left (R11).
 """
 
+import dataclasses
 import random
 import uuid
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 import testtools
 
 from nova_throttle.admission import controller
+from nova_throttle.admission import priority
 from nova_throttle.admission import request as request_lib
 from nova_throttle.placement import broker as broker_lib
 from nova_throttle.placement import keeper as keeper_lib
@@ -233,6 +235,38 @@ class CostTestCase(testtools.TestCase):
             cost = world.placement.requests - before
             world.pass_time(5)
         self.assertLess(cost, count / 2)
+
+    def test_what_asks_at_once_is_served_at_once(self):
+        """Its destination has no gate, so the first that it says is READY."""
+        world = World(1, {CLUSTER: 1})
+        world.pass_time(1)
+        host = world.hosts['host-0']
+        host.submit(world.new_request(host))
+        world.pass_time(0)
+        self.assertEqual(1, len(host.running))
+
+    def test_a_drain_is_first_after_a_hint(self):
+        firsts = []
+        for seed in range(5):
+            world = World(seed, {CLUSTER: 1})
+            owner, other, drains = world.hosts.values()
+            owner.submit(world.new_request(owner))
+            world.pass_time(1)
+            other.submit(world.new_request(other))
+            drains.submit(
+                dataclasses.replace(
+                    world.new_request(drains),
+                    priority=priority.Priority.DRAIN,
+                )
+            )
+            world.pass_time(0)
+            # Not at the moment at which they look anyhow.
+            owner.finish(*owner.running)
+            world.pass_time(3)
+            first = drains if drains.running else other
+            self.assertTrue(first.running)
+            firsts.append(first.name)
+        self.assertEqual(['host-2'] * 5, firsts)
 
     def test_everybody_gets_a_turn(self):
         hosts = [f'host-{number}' for number in range(20)]

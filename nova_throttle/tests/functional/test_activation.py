@@ -52,10 +52,14 @@ class ActivationTestCase(testtools.TestCase):
             )
             + options
         )
+        # In the place of what the machine may have in /etc/nova.
+        empty = self.path / 'conf.d'
+        empty.mkdir(exist_ok=True)
+        files = ('--config-file', str(conf), '--config-dir', str(empty))
         environment = dict(os.environ)
         environment.pop('OS_NOVA_DISABLE_EVENTLET_PATCHING', None)
         child = subprocess.Popen(
-            [sys.executable, str(_CHILD), '--config-file', str(conf), *args],
+            [sys.executable, str(_CHILD), *files, *args],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -56,7 +56,8 @@ class Readout:
         """
         with self._lock:
             heads = self._admission.stages.heads()
-        return tuple(waiting.request for waiting in heads[:count])
+            may_start = [each.request for each in heads if not each.rests]
+        return tuple(may_start[:count])
 
     def gate(self, name: str) -> snapshot_lib.GateState:
         """Return what is true of one gate, without a look at the queue.

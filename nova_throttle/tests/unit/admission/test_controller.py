@@ -539,6 +539,15 @@ class OrderTestCase(base.CoreTestCase):
         self.throttle.finish('c')
         self.assertEqual(['a', 'c', 'b'], self.started)
 
+    def test_one_that_is_held_is_not_next_in_line(self):
+        """What is read of it ahead would be of no use."""
+        self.make_controller(source=1)
+        for name in 'abc':
+            self.submit(name, 'source')
+        self.throttle.change('b', held=True)
+        (request,) = self.throttle.next_in_line(2)
+        self.assertEqual('c', request.migration_uuid)
+
     def test_one_that_is_held_can_be_cancelled(self):
         self.make_controller(source=1)
         self.submit('a', 'source')

@@ -100,6 +100,16 @@ class Cleanup:
                 if arrived
                 else lifecycle.State.ROLLING_BACK
             )
+        self._note(migration, status, reason)
+        return self.attempt(migration, status)
+
+    def _note(
+        self,
+        migration: migration_lib.LiveMigration,
+        status: str,
+        reason: BaseException,
+    ) -> None:
+        """Keep on disk how a migration ends, before it does."""
         try:
             self._journal.put(
                 entries.entry_of(migration, status=status, reason=str(reason))
@@ -107,7 +117,6 @@ class Cleanup:
         except Exception:
             # It ends all the same: only a restart would forget it.
             LOG.exception('Cannot note the end of %s', migration)
-        return self.attempt(migration, status)
 
     def attempt(
         self, migration: migration_lib.LiveMigration, status: str

@@ -127,35 +127,46 @@ def _end_open(
     record: border.MigrationRecord,
     error: BaseException | None,
 ) -> None:
-    uuid = record.instance_uuid
-    actions = [
-        action
-        for action in objects.InstanceActionList.get_by_instance_uuid(
-            context, uuid
-        )
-        if action.action == instance_actions.LIVE_MIGRATION
-        # The conductor makes the record for the action.
-        and action.start_time <= record.created_at
-    ]
-    if not actions:
+    action = _action_of(context, record)
+    if action is None:
         return
-    action = max(actions, key=lambda each: each.start_time)
     context = context.elevated()
     # By it, Nova finds the action.
     context.request_id = action.request_id
     for found in objects.InstanceActionEventList.get_by_action(
         context, action.id
     ):
-        if found.finish_time is not None:
-            continue
-        if error is None:
-            objects.InstanceActionEvent.event_finish(
-                context, uuid, found.event, want_result=False
-            )
-        else:
-            objects.InstanceActionEvent.event_finish_with_failure(
-                context, uuid, found.event, exc_val=str(error), exc_tb=''
-            )
+        if found.finish_time is None:
+            _end(context, record.instance_uuid, found.event, error)
+
+
+def _action_of(context: border.Context, record: border.MigrationRecord) -> Any:
+    """Return the action of a request; None if there is none any more."""
+    actions = [
+        action
+        for action in objects.InstanceActionList.get_by_instance_uuid(
+            context, record.instance_uuid
+        )
+        if action.action == instance_actions.LIVE_MIGRATION
+        # The conductor makes the record for the action.
+        and action.start_time <= record.created_at
+    ]
+    return max(actions, key=lambda each: each.start_time, default=None)
+
+
+def _end(
+    context: border.Context,
+    instance_uuid: str,
+    name: str,
+    error: BaseException | None,
+) -> None:
+    event = objects.InstanceActionEvent
+    if error is None:
+        event.event_finish(context, instance_uuid, name, want_result=False)
+        return
+    event.event_finish_with_failure(
+        context, instance_uuid, name, exc_val=str(error), exc_tb=''
+    )
 
 
 def _close(reporter: Any, error: BaseException | None) -> None:

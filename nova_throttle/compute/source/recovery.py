@@ -147,22 +147,7 @@ class Recovery:
         try:
             self._resumption.resume(entry)
         except Exception as error:
-            is_first = not pending.due
-            pending.due = time.monotonic() + pending.delay
-            pending.delay = min(2 * pending.delay, RETRY_LAST)
-            LOG.warning(
-                'Live migration %(uuid)s, which is %(state)s, cannot be '
-                'carried on with now and will be tried again: %(error)s',
-                {
-                    'uuid': entry.migration_uuid,
-                    'state': pending.state.value,
-                    'error': error,
-                },
-                instance_uuid=entry.instance_uuid,
-                exc_info=is_first
-                and not isinstance(error, exception.ThrottleError),
-            )
-            self._reread(pending)
+            self._put_off(pending, error)
             return False
         # It is another's already if the manager was started again meanwhile.
         if self._pending.get(entry.migration_uuid) is pending:
@@ -170,8 +155,24 @@ class Recovery:
         self._parts.succession.end(entry)
         return True
 
-    def _reread(self, pending: _Pending) -> None:
-        """Go on next time from how far this attempt has come."""
-        entry = self._parts.journal.get(pending.entry.migration_uuid)
-        if entry is not None:
-            pending.entry = entry
+    def _put_off(self, pending: _Pending, error: Exception) -> None:
+        """Go on later, from how far this attempt has come."""
+        entry = pending.entry
+        is_first = not pending.due
+        pending.due = time.monotonic() + pending.delay
+        pending.delay = min(2 * pending.delay, RETRY_LAST)
+        LOG.warning(
+            'Live migration %(uuid)s, which is %(state)s, cannot be carried '
+            'on with now and will be tried again: %(error)s',
+            {
+                'uuid': entry.migration_uuid,
+                'state': pending.state.value,
+                'error': error,
+            },
+            instance_uuid=entry.instance_uuid,
+            exc_info=is_first
+            and not isinstance(error, exception.ThrottleError),
+        )
+        latest = self._parts.journal.get(entry.migration_uuid)
+        if latest is not None:
+            pending.entry = latest

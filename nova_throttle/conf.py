@@ -14,6 +14,33 @@ from oslo_utils import netutils
 
 from nova_throttle import exception
 
+AUTO = 'auto'
+
+
+class Transfers(types.Integer):
+    """A number of transfers, or that it is to be found out."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, type_name='number or auto')
+
+    def __call__(self, value: Any) -> Any:
+        """Return a number, or AUTO.
+
+        :raises ValueError: if it is neither.
+        """
+        if value == AUTO:
+            return AUTO
+        try:
+            return super().__call__(value)
+        except ValueError as error:
+            raise ValueError(
+                f'{value!r} is neither a number from 0 nor {AUTO}'
+            ) from error
+
+    def _formatter(self, value: Any) -> str:
+        return str(value)
+
+
 GROUP = cfg.OptGroup(
     'nova_throttle',
     title='Live-migration admission control',
@@ -113,10 +140,10 @@ while the package is rolled out.
 ]
 
 TRANSFER_OPTS: list[cfg.Opt] = [
-    cfg.IntOpt(
+    cfg.Opt(
         'max_outgoing_transfers',
+        type=Transfers(),
         default=0,
-        min=0,
         mutable=True,
         help="""
 The number of live migrations whose guests leave this host at a time.
@@ -128,11 +155,16 @@ limit on what is in progress that is higher than this one hides preparation
 and clean-up behind the transfer of others, and no guest has to share the link
 with more than this number.
 
+``auto`` is right wherever the driver is libvirt. The number is found out by
+what is measured: it is ``1`` where one transfer fills the link, and more, up
+to ``8``, only while more are carried with it. The next one starts early, at 1
+MiB/s, while another one ends, so that the link does not idle while that
+starts; and a guest that writes faster than it is sent lets others go first,
+and has longer turns later. Set the limit on what is in progress to ``4``, or
+to ``8`` on links faster than 10 Gbit/s.
+
 ``0``, the default, does not limit it: all that are in progress transfer at the
-same time. Set it to ``1`` where one transfer fills the link: up to about 10
-Gbit/s, or with ``[libvirt] live_migration_parallel_connections``; to 2 to 4
-on faster links, where one connection cannot fill them. Set the limit on what
-is in progress to one to three more than this.
+same time. A number is kept as it is, and nobody starts early or gives way.
 
 Related options:
 
@@ -141,18 +173,19 @@ Related options:
 * ``[nova_throttle] max_incoming_transfers``
 """,
     ),
-    cfg.IntOpt(
+    cfg.Opt(
         'max_incoming_transfers',
+        type=Transfers(),
         default=0,
-        min=0,
         mutable=True,
         help="""
 The number of live migrations whose guests come to this host at a time.
 
 However many hosts have prepared one for this host, so many send at the same
 time; each other one waits on its source, prepared, for its turn. ``0``, the
-default, does not limit it, and then nobody asks for it. The same number as
-``max_outgoing_transfers`` suits hosts that are alike.
+default, does not limit it, and then nobody asks for it. With ``auto`` it is
+the greatest number that one of the sources which have one for this host has
+found to be right for its own link.
 
 A source without nova-throttle does not ask; what it sends is counted.
 

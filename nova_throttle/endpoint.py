@@ -26,6 +26,9 @@ from nova_throttle import rpcbase
 
 _Object = TypeVar('_Object', bound=objects_base.ThrottleObject)
 
+# A limit that is found out.
+AUTO = 'auto'
+
 
 class Negotiation(Protocol):
     """What the endpoint needs of the agreement with other hosts."""
@@ -93,14 +96,14 @@ class ThrottleEndpoint(rpcbase.Endpoint):
         self,
         ctxt: Any,
         gate: str,
-        limit: int,
+        limit: int | str,
         versions: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Change the limit of a gate, at once.
 
         :param ctxt: the request context of an administrator.
         :param gate: the gate's name.
-        :param limit: slots; 0 is unlimited.
+        :param limit: slots; 0 is unlimited, and 'auto' finds it out.
         :param versions: of the objects that the caller can read.
         :returns: a Snapshot after the change, as plain data.
         :raises AdminRequired: if somebody else asks.
@@ -108,12 +111,16 @@ class ThrottleEndpoint(rpcbase.Endpoint):
         :raises InvalidLimit: if the limit is not a number of slots.
         """
         # True is an int, and anything may come from the bus.
-        if type(limit) is not int:
+        if type(limit) is not int and limit != AUTO:
             raise exception.InvalidLimit(gate=gate, limit=limit)
         if not isinstance(gate, str):
             raise exception.UnknownGate(gate=reprlib.repr(gate))
-        before = self._manager.throttle.gate(gate).limit
-        self._manager.throttle.resize(gate, limit)
+        throttle = self._manager.throttle
+        before = throttle.gate(gate).limit
+        if isinstance(limit, int):
+            throttle.resize(gate, limit)
+        else:
+            throttle.find_out(gate)
         audit.note(
             ctxt,
             f'the limit of gate {gate} was changed from {before} to {limit}',

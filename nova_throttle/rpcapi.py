@@ -80,9 +80,11 @@ class ThrottleAPI:
         return str(self._line.call(ctxt, 'get_metrics'))
 
     def set_limit(
-        self, ctxt: Any, gate: str, limit: int
+        self, ctxt: Any, gate: str, limit: int | str
     ) -> snapshot_obj.Snapshot:
         """Change the limit of a gate, at once.
+
+        :param limit: slots; 0 is unlimited, and 'auto' finds it out.
 
         :returns: what is true after the change.
         :raises ThrottleError: if the host refused, or did not answer.

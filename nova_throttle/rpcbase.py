@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import oslo_messaging as messaging
 
-from nova_throttle.admission import controller
+from nova_throttle.agreement import controller
 from nova_throttle import exception
 from nova_throttle import lifecycle
 from nova_throttle.objects import base as objects_base
@@ -37,7 +37,7 @@ class Manager(Protocol):
     """What the endpoint needs of a compute manager."""
 
     host: str
-    throttle: controller.Controller
+    throttle: controller.HostController
 
 
 def for_administrators(action: str) -> Callable[[_Method], _Method]:

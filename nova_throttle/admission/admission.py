@@ -145,7 +145,8 @@ class Admission:
     def leave(self, migration_uuid: str) -> Effects:
         """Take the slots of the last stage back, and what it waits for."""
         member = self.members.get(migration_uuid)
-        if member is not None:
+        # What waits for the first stage owns nothing.
+        if member is not None and member.owned:
             self.members.give_up(member)
             for index in (self.stages.last, self.stages.deck):
                 if index in member.owned:

@@ -43,6 +43,13 @@ class Readout:
         """Whether stopping has begun."""
         return standstill.Standstill.STOPPING in self._admission.standstill
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether nothing enters the last stage now."""
+        reasons = self._admission.standstill
+        last = self._admission.stages.last
+        return bool(standstill.of_stage(reasons, last))
+
     def waiting(self) -> tuple[request_lib.Request, ...]:
         """Return the queued requests in their order."""
         with self._lock:

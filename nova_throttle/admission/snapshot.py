@@ -50,6 +50,7 @@ class GateState:
         source says whether it takes it.
     :param waiting: migration UUIDs of other hosts that wait for a slot, in
         their order.
+    :param automatic: whether its limit is found out.
     """
 
     name: str
@@ -57,6 +58,7 @@ class GateState:
     owners: tuple[str, ...]
     offered: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
+    automatic: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,8 +16,10 @@ from nova_throttle.admission import remote
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.admission import standstill
 from nova_throttle.agreement import destination as destination_lib
+from nova_throttle.agreement import messages
 from nova_throttle.agreement import outgoing
 from nova_throttle.agreement import source as source_lib
+from nova_throttle import exception
 from nova_throttle.transfer import progress as progress_lib
 
 Standstill = standstill.Standstill
@@ -55,13 +57,56 @@ class HostController(outgoing.OutgoingController):
         self.destination = destination
         self._progress = progress
         self._seen = seen
+        last = self._admission.stages[self._admission.stages.last]
+        self._links = (*last.gates, messages.TRANSFER_IN)
+        # Gates whose limit is found out.
+        self._automatic: frozenset[str] = frozenset()
 
     def resize(self, gate: str, limit: int) -> None:
-        """Change a gate's limit, at once; see the controller."""
-        if gate in self.destination.gates:
+        """Change a gate's limit, at once; see the controller.
+
+        From now on it is not found out any more.
+        """
+        if gate in self._incoming:
             self.destination.resize(gate, limit)
+            if gate == messages.TRANSFER_IN:
+                self.destination.follow_sources(False)
+        elif gate in self._links:
+            self.resize_link(gate, limit)
         else:
             super().resize(gate, limit)
+        self._automatic -= {gate}
+
+    def find_out(self, gate: str) -> None:
+        """Have a gate's limit be what is found to be right; from 1 on.
+
+        That of what comes is what its sources have found for their links;
+        that of what leaves is told to resize_link() by who measures it.
+
+        :raises UnknownGate: if there is no such gate.
+        :raises InvalidLimit: if its limit cannot be found out.
+        """
+        if gate not in self._links:
+            # Is there one at all?
+            self.gate(gate)
+            raise exception.InvalidLimit(gate=gate, limit='auto')
+        if gate in self._automatic:
+            return
+        self._automatic |= {gate}
+        if gate == messages.TRANSFER_IN:
+            self.destination.follow_sources(True)
+        else:
+            self.resize_link(gate, 1)
+
+    def is_automatic(self, gate: str) -> bool:
+        """Tell whether a gate's limit is found out."""
+        return gate in self._automatic
+
+    @property
+    def _incoming(self) -> tuple[str, ...]:
+        """The gates of what comes, as far as anybody has to know them."""
+        gates = self.destination.gates
+        return tuple(gate for gate in gates if gate != messages.DECK_IN)
 
     def halt(self, reason: Standstill) -> None:
         """Start nothing on each side that a reason is about."""
@@ -81,17 +126,17 @@ class HostController(outgoing.OutgoingController):
 
     def gate(self, name: str) -> snapshot_lib.GateState:
         """Return what is true of one gate; see the controller."""
-        if name in self.destination.gates:
-            return self.destination.state(name)
-        return super().gate(name)
+        if name in self._incoming:
+            return self._marked(self.destination.state(name))
+        return self._marked(super().gate(name))
 
     def snapshot(self) -> snapshot_lib.Snapshot:
         """Return what is true at this instant, as a frozen value."""
         # One gate after the other: no lock is held around both sides.
         own = super().snapshot()
-        gates = dict(own.gates)
-        for name in self.destination.gates:
-            gates[name] = self.destination.state(name)
+        gates = {gate.name: self._marked(gate) for gate in own.gates.values()}
+        for name in self._incoming:
+            gates[name] = self._marked(self.destination.state(name))
         gates.update(self._seen())
         return dataclasses.replace(
             own,
@@ -102,3 +147,7 @@ class HostController(outgoing.OutgoingController):
     def is_interrupted(self) -> bool:
         """Tell whether a caller may have interrupted a holder of a lock."""
         return super().is_interrupted() or self.destination.is_interrupted()
+
+    def _marked(self, gate: snapshot_lib.GateState) -> snapshot_lib.GateState:
+        automatic = gate.name in self._automatic
+        return dataclasses.replace(gate, automatic=automatic)

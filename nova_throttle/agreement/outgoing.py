@@ -17,6 +17,7 @@ from nova_throttle.admission import queue
 from nova_throttle.admission import remote
 from nova_throttle.agreement import messages
 from nova_throttle.agreement import source as source_lib
+from nova_throttle import exception
 
 
 class OutgoingController(controller.Controller):
@@ -63,6 +64,8 @@ class OutgoingController(controller.Controller):
         :param gate: its name.
         :raises InvalidLimit: if the number is negative.
         """
+        if transfers < 0:
+            raise exception.InvalidLimit(gate=gate, limit=transfers)
         with self._lock:
             self._source.resize(transfers)
             found = self._admission.resize(gate, transfers)

@@ -28,6 +28,9 @@ COLUMNS = (
 
 DEFAULT = 'source'
 
+# A limit that is found out.
+AUTO = 'auto'
+
 
 class GateList(base.HostCommand):
     """List gates: their limits, and who is in progress.
@@ -65,9 +68,10 @@ class LimitSet(base.HostCommand):
 
     The gate source limits what leaves the host, destination what comes to
     it; transfer-out and transfer-in limit how many of them have the network
-    link. It takes effect at once: a raised limit starts as many as now fit, a
-    lowered one lets those in progress finish. It lasts until nova-compute
-    restarts or reads its configuration again; to keep it, set
+    link, and may be auto. It takes effect at once: a raised limit starts as
+    many as now fit, a lowered one lets those in progress finish. It lasts
+    until nova-compute restarts or reads its configuration again; to keep it,
+    set
     max_concurrent_live_migrations (source), max_incoming_live_migrations
     (destination), max_outgoing_transfers (transfer-out) or
     max_incoming_transfers (transfer-in) in nova.conf too.
@@ -80,7 +84,13 @@ class LimitSet(base.HostCommand):
             'name', metavar='GATE', nargs='?', help=f'default: {DEFAULT}'
         )
         parser.add_argument(
-            'limit', metavar='LIMIT', type=int, help='slots; 0 is unlimited'
+            'limit',
+            metavar='LIMIT',
+            type=_limit,
+            help=(
+                'slots; 0 is unlimited; auto finds out how many transfers '
+                'the link takes'
+            ),
         )
         parser.add_argument(
             '--gate', default=DEFAULT, help='another way to name the gate'
@@ -100,13 +110,39 @@ class LimitSet(base.HostCommand):
         return COLUMNS, _rows(snapshot)
 
 
+class _Limit(base.Limit):
+    """A number of slots that is found out."""
+
+    def human_readable(self) -> str:
+        """Return the present number, and where it is from."""
+        return f'{super().human_readable()} ({AUTO})'
+
+
+def _is_found_out(gate: snapshot_obj.Gate) -> bool:
+    # A host with an older release finds none out.
+    return 'automatic' in gate and gate.automatic
+
+
+def _limit(text: str) -> int | str:
+    if text == AUTO:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is neither a number nor {AUTO}'
+        ) from None
+
+
 def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
     known = progress.of(snapshot)
     pause = base.pause_of(snapshot)
     for gate in snapshot.gates:
         yield (
             gate.name,
-            base.Limit(gate.limit),
+            _Limit(gate.limit)
+            if _is_found_out(gate)
+            else base.Limit(gate.limit),
             len(gate.owners),
             plain.Lines(list(gate.owners)),
             progress.Summaries(list(map(known.get, gate.owners))),

@@ -6,6 +6,7 @@ A request goes from the intake over its run to its completion; what each part
 knows of the others, it is told here.
 """
 
+import functools
 from typing import Any
 
 import nova.conf
@@ -21,6 +22,7 @@ from nova_throttle.compute.source import control
 from nova_throttle.compute.source import deferral
 from nova_throttle.compute.source import ending
 from nova_throttle.compute.source import intake
+from nova_throttle.compute.source import link
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import precheck
 from nova_throttle.compute.source import registry
@@ -132,12 +134,19 @@ class Assembly:
             self.completion.take_out,
         )
 
+        self.link = link.Link(
+            self.migrations,
+            self.throttle,
+            functools.partial(self.throttle.is_automatic, gates.TRANSFER_OUT),
+        )
+        self.events.listen(self.link.note)
         self.transfer = transfer.Transfer(
             self.migrations,
             self.journal,
             self.throttle,
             self.succession,
             self.wait_events,
+            self.link,
         )
         self.transfer.watch(self.manager.driver)
 
@@ -151,8 +160,8 @@ class Assembly:
 
     def _start(self, grant: effects.Grant) -> None:
         """Have a migration begin a stage."""
-        is_transfer = grant.stage == gates.TRANSFER
-        begin = self.transfer.begin if is_transfer else self.run.start
+        is_first = grant.stage == gates.IN_PROGRESS
+        begin = self.run.start if is_first else self.transfer.begin
         begin(grant)
 
     def stop(self) -> None:

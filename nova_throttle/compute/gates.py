@@ -11,6 +11,7 @@ from typing import NamedTuple
 import nova.conf
 
 from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import stages
 from nova_throttle.agreement import messages
 from nova_throttle import conf as throttle_conf
 from nova_throttle.placement import keeper
@@ -26,9 +27,19 @@ TRANSFER_IN = messages.TRANSFER_IN
 # The stages, in their order.
 IN_PROGRESS = 'in progress'
 TRANSFER = 'transfer'
+# What may begin early, while it waits for the last of them.
+DECK = stages.DECK
 
-_OUTGOING = {IN_PROGRESS: SOURCE, TRANSFER: TRANSFER_OUT}
-_INCOMING = {IN_PROGRESS: DESTINATION, TRANSFER: TRANSFER_IN}
+_OUTGOING = {
+    IN_PROGRESS: SOURCE,
+    TRANSFER: TRANSFER_OUT,
+    DECK: 'deck-out',
+}
+_INCOMING = {
+    IN_PROGRESS: DESTINATION,
+    TRANSFER: TRANSFER_IN,
+    DECK: messages.DECK_IN,
+}
 # Of no host, and so of all.
 _SHARED = {IN_PROGRESS: (keeper.SHARED,)}
 
@@ -39,13 +50,13 @@ class Option(NamedTuple):
     name: str
     group: str | None = 'nova_throttle'
 
-    def read(self) -> int:
-        """Return its value.
+    def read(self) -> int | None:
+        """Return its value; None has the number be found out.
 
         :raises InvalidOption: if it has none, or a bad one.
         """
-        value: int = throttle_conf.read(CONF, self.name, self.group)
-        return value
+        value = throttle_conf.read(CONF, self.name, self.group)
+        return None if value == throttle_conf.AUTO else int(value)
 
 
 # The limit of each gate.
@@ -59,15 +70,22 @@ OPTIONS = {
 
 def outgoing() -> dict[str, dict[str, int]]:
     """Return the limits for what leaves this host, for each stage."""
-    return {
-        stage: {gate: OPTIONS[gate].read()}
-        for stage, gate in _OUTGOING.items()
-    }
+    return {stage: {gate: _limit(gate)} for stage, gate in _OUTGOING.items()}
 
 
 def incoming() -> dict[str, int]:
     """Return the limits for what comes to this host."""
-    return {gate: OPTIONS[gate].read() for gate in _INCOMING.values()}
+    return {gate: _limit(gate) for gate in _INCOMING.values()}
+
+
+def _limit(gate: str) -> int:
+    """Return the limit of a gate at first, before any is found out."""
+    option = OPTIONS.get(gate)
+    if option is None:
+        # One is on deck at a time, on each link.
+        return 1
+    limit = option.read()
+    return 1 if limit is None else limit
 
 
 def make_request(

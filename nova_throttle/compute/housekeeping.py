@@ -18,6 +18,7 @@ from nova_throttle.compute.source import leftovers
 from nova_throttle.compute.source import recovery
 from nova_throttle.compute.source import refused
 from nova_throttle.compute import threads
+from nova_throttle.transfer import link
 
 CONF = nova.conf.CONF
 
@@ -64,18 +65,23 @@ class Housekeeping:
             )
         ]
 
+        # What is slow is so for seconds only, unless that is said again.
+        self._link = threads.PeriodicTask('link', parts.transfer.look)
+
     def start(self) -> None:
         """Begin, unless it has begun."""
         for task in self.tasks:
             task.start(CONF.nova_throttle.housekeeping_interval)
+        self._link.start(link.TICK)
 
     def stop(self, patience: float = STOP_PATIENCE) -> None:
         """Have each task end after its present run.
 
         :param patience: seconds that this waits for all of them together.
         """
-        for task in self.tasks:
+        tasks = (*self.tasks, self._link)
+        for task in tasks:
             task.stop()
         deadline = time.monotonic() + patience
-        for task in self.tasks:
+        for task in tasks:
             task.join(max(0, deadline - time.monotonic()))

@@ -4,14 +4,14 @@
 
 from oslo_log import log as logging
 
-from nova_throttle.admission import controller
+from nova_throttle.agreement import controller
 from nova_throttle.compute import gates
 from nova_throttle import exception
 
 LOG = logging.getLogger(__name__)
 
 
-def take_up(throttle: controller.Controller) -> None:
+def take_up(throttle: controller.HostController) -> None:
     """Give each gate the limit that the configuration has by now.
 
     A gate whose option can't be read keeps its limit.
@@ -20,6 +20,10 @@ def take_up(throttle: controller.Controller) -> None:
     """
     for gate, option in gates.OPTIONS.items():
         try:
-            throttle.resize(gate, option.read())
+            limit = option.read()
+            if limit is None:
+                throttle.find_out(gate)
+            else:
+                throttle.resize(gate, limit)
         except exception.InvalidOption as error:
             LOG.error('%s; gate %s keeps its limit', error, gate)

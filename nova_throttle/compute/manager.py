@@ -11,7 +11,7 @@ from typing import Any
 
 from nova.compute import manager as nova_manager
 
-from nova_throttle.admission import controller
+from nova_throttle.agreement import controller
 from nova_throttle.compute import action_event
 from nova_throttle.compute import assembly
 from nova_throttle.compute import border
@@ -57,7 +57,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         startup.begin(self._parts.journal, self._monitoring)
 
     @property
-    def throttle(self) -> controller.Controller:
+    def throttle(self) -> controller.HostController:
         """The admission controller of this host."""
         return self._parts.throttle
 

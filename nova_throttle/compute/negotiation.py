@@ -25,6 +25,7 @@ from nova_throttle.agreement import source as source_lib
 from nova_throttle.compute import border
 from nova_throttle.compute import gates
 from nova_throttle.compute import keyed_workers
+from nova_throttle.compute import limits
 from nova_throttle.compute import shared_gates
 from nova_throttle.compute.source import checks
 from nova_throttle import exception
@@ -79,6 +80,7 @@ class Negotiation:
         self.shared = shared_gates.SharedGates(
             host, self.throttle, keeper, changed
         )
+        limits.take_up(self.throttle)
 
     @property
     def idle(self) -> bool:

@@ -35,7 +35,7 @@ class Gate(core_object.CoreObject[core.GateState]):
     """One gate: its limit, 0 is unlimited, and who owns its slots."""
 
     # Version 1.0: Initial version
-    # Version 1.1: Added offered and waiting
+    # Version 1.1: Added offered, waiting and automatic
     VERSION = '1.1'
     CORE = core.GateState
     SHAPES = dict.fromkeys(
@@ -48,6 +48,7 @@ class Gate(core_object.CoreObject[core.GateState]):
         'owners': fields.ListOfStringsField(),
         'offered': fields.ListOfStringsField(),
         'waiting': fields.ListOfStringsField(),
+        'automatic': fields.BooleanField(),
     }
 
     def obj_make_compatible(
@@ -56,6 +57,7 @@ class Gate(core_object.CoreObject[core.GateState]):
         """Make the plain data of an older version."""
         super().obj_make_compatible(primitive, target_version)
         if base.is_before(target_version, '1.1'):
+            primitive.pop('automatic', None)
             primitive.pop('offered', None)
             primitive.pop('waiting', None)
 

@@ -50,4 +50,6 @@ def ends_soon(progress: progress_lib.Progress, lead: float) -> bool:
 
 def may_stay(progress: progress_lib.Progress) -> bool:
     """Tell whether a transfer may still be on deck."""
-    return progress.iteration <= 1 and not progress.post_copy
+    return progress.iteration <= 1 and not (
+        progress.post_copy or progress.block
+    )

@@ -17,13 +17,14 @@ from typing import NamedTuple
 from nova_throttle.transfer import adapt
 from nova_throttle.transfer import aside
 from nova_throttle.transfer import deck
+from nova_throttle.transfer import pace
 from nova_throttle.transfer import progress as progress_lib
 
 Progress = progress_lib.Progress
 
-# Seconds for which a transfer is slow without another word, and between two
-# such words.
-LEASE = 15.0
+# Seconds for which a transfer is slow without another word.
+LEASE = pace.LEASE
+# And between two such words.
 TICK = 5.0
 
 

@@ -16,7 +16,6 @@ from nova_throttle.admission import effects
 from nova_throttle.admission import request as request_lib
 from nova_throttle.compute import border
 from nova_throttle.compute import compat
-from nova_throttle.compute import gates
 from nova_throttle.compute.source import checks
 from nova_throttle.compute.source import cleanup as cleanup_lib
 from nova_throttle.compute.source import credentials
@@ -243,7 +242,7 @@ class Run:
         """Roll back what did not reach the driver, unless Nova has done it."""
         if migration.state in _ON_ITS_WAY:
             # Not a byte of it has moved, or will.
-            self._throttle.release(migration.uuid, gates.TRANSFER)
+            self._throttle.leave(migration.uuid)
             self._cleanup.begin(migration, status, error)
 
     def _check(self, migration: migration_lib.LiveMigration) -> None:

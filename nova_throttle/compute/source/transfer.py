@@ -21,6 +21,7 @@ from nova_throttle.compute import border
 from nova_throttle.compute import gates
 from nova_throttle.compute.source import checks
 from nova_throttle.compute.source import entries
+from nova_throttle.compute.source import link as link_lib
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import succession as succession_lib
@@ -64,6 +65,7 @@ class Transfer(watcher.Watcher):
     :param throttle: its admission controller.
     :param succession: tells which migration has a server.
     :param wait_events: reports what they wait for.
+    :param link: says how fast each goes.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class Transfer(watcher.Watcher):
         throttle: controller.Controller,
         succession: succession_lib.Succession,
         wait_events: wait_events_lib.WaitEvents,
+        link: link_lib.Link,
     ) -> None:
         self._migrations = migrations
         self._journal = journal
         self._throttle = throttle
         self._succession = succession
         self._wait_events = wait_events
+        self._link = link
         self._turns: dict[str, _Turn] = {}
         # Set by who wants to know: called with each that has to wait.
         self.on_wait: Callable[[migration_lib.LiveMigration], None] = (
@@ -93,6 +97,7 @@ class Transfer(watcher.Watcher):
         watch = getattr(driver, 'watch_transfers', None)
         if watch is not None:
             watch(self)
+            self._link.watch(driver.may_be_slow)
 
     def wait(self, migration: migration_lib.LiveMigration) -> None:
         """Let a prepared migration go on in its turn.
@@ -116,12 +121,29 @@ class Transfer(watcher.Watcher):
         try:
             self._check(migration)
         except BaseException:
-            self._throttle.release(migration.uuid, gates.TRANSFER)
+            self._throttle.leave(migration.uuid)
             raise
 
     def begin(self, grant: effects.Grant) -> None:
-        """Let one go on that has its slots; called by the controller."""
-        self._turns[grant.request.migration_uuid].decided.set()
+        """Let one go on that has its slots, or is on deck.
+
+        Called by the controller.
+        """
+        uuid = grant.request.migration_uuid
+        turn = self._turns.get(uuid)
+        if turn is None:
+            # It has begun on deck.
+            migration = self._migrations.of_migration(uuid)
+        else:
+            migration = turn.migration
+        if migration is None:
+            return
+        if grant.stage == gates.DECK:
+            self._link.begin_early(migration)
+        else:
+            self._link.begin(migration)
+        if turn is not None:
+            turn.decided.set()
 
     # What the driver asks and tells
 
@@ -137,14 +159,20 @@ class Transfer(watcher.Watcher):
         migration = self._migrations.of_instance(instance_uuid)
         if migration is not None:
             migration.progress = progress
+            self._link.observe(migration.uuid, progress)
 
     def end(self, instance_uuid: str) -> None:
         """Note that nothing of a guest moves any more; twice is harmless."""
         migration = self._migrations.of_instance(instance_uuid)
         if migration is not None:
             migration.progress = None
-            self._throttle.release(migration.uuid, gates.TRANSFER)
+            self._link.end(migration.uuid)
+            self._throttle.leave(migration.uuid)
             self._wait_events.refresh()
+
+    def look(self, context: border.Context) -> None:
+        """See what the link carries, and say again what is to be slow."""
+        self._link.look(bool(self._turns))
 
     def progress(self) -> dict[str, progress_lib.Progress]:
         """Return how far each guest is, by migration UUID."""
@@ -177,7 +205,9 @@ class Transfer(watcher.Watcher):
     def _wait(
         self, migration: migration_lib.LiveMigration, turn: _Turn
     ) -> None:
-        self._throttle.advance(migration.uuid, turn.ticket)
+        self._throttle.advance(
+            migration.uuid, turn.ticket, self._link.may_be_early(migration)
+        )
         if not turn.decided.is_set():
             self._journal.put(
                 entries.entry_of(migration, lifecycle.State.PREPARED)
@@ -188,7 +218,8 @@ class Transfer(watcher.Watcher):
             # It came when those that waited had been told already.
             turn.ticket.cancel()
         turn.decided.wait()
-        if turn.ticket.running():
+        if not turn.ticket.cancelled():
+            # It may be over by now, if it was on deck.
             return
         # Whoever cancelled it may not have told the admission yet.
         self._throttle.withdraw(migration.uuid, turn.ticket)

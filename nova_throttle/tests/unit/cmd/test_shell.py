@@ -346,7 +346,10 @@ class ShellTestCase(testtools.TestCase):
             (('queue', 'pause'), 'required: HOST'),
             (('limit', 'set', '', '0'), "'' is no name of a host"),
             (('limit', 'set', 'a\nb', '0'), "'a\\nb' is no name of a host"),
-            (('limit', 'set', 'src', 'many'), "invalid int value: 'many'"),
+            (
+                ('limit', 'set', 'src', 'many'),
+                "'many' is neither a number nor auto",
+            ),
             (('limit', 'set', 'src'), 'required: LIMIT'),
             (('--timeout', 'long', 'gate', 'list', 'src'), 'not long'),
             (('--timeout', '0', 'gate', 'list', 'src'), 'not 0'),

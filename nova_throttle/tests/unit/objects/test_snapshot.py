@@ -27,7 +27,7 @@ from nova_throttle.transfer import progress as progress_lib
 
 HASHES = {
     agreement.Ask.obj_name(): '2.0-1c44ea7a7c2adbb7550b0f01e34d959e',
-    'Gate': '1.1-5d98f8b767654164e24ad33847a9c17f',
+    'Gate': '1.1-f417d4414f81e8fcf030a8e987c1726c',
     agreement.GateNews.obj_name(): '2.0-d1ea0cab0cf30230e82281bb1b1355a0',
     agreement.Item.obj_name(): '2.0-8a530c00bf3a4dfa25db978d79e985e0',
     entry_obj.JournalEntry.obj_name(): (

@@ -20,7 +20,7 @@ from nova_throttle.transfer import link as link_lib
 from nova_throttle.transfer import progress
 
 FIRST, LAST, DECK = 'in progress', 'transfer', stages.DECK
-PAUSED = standstill.Standstill.PAUSED
+STARTING = standstill.Standstill.STARTING
 Place = link_lib.Place
 
 
@@ -180,14 +180,14 @@ class LinkMachine(stateful.RuleBasedStateMachine):
         self.now += seconds
         if self.alive:
             waits = bool(self.throttle.waiting())
-            still = PAUSED in self.throttle._admission.standstill
+            still = self.throttle.stands_still
             self.do(self.link.tick(self.now, waits, still))
 
     @stateful.precondition(lambda self: self.alive)
     @stateful.rule(pause=st.booleans())
-    def pause(self, pause):
+    def stand_still(self, pause):
         change = self.throttle.halt if pause else self.throttle.resume
-        change(PAUSED)
+        change(STARTING)
 
     @stateful.precondition(lambda self: self.guests)
     @stateful.rule(kill=RARELY)
@@ -233,7 +233,7 @@ class LinkMachine(stateful.RuleBasedStateMachine):
             self.now += link_lib.LEASE
             assert not any(g.is_slow(self.now) for g in self.guests.values())
             return
-        self.throttle.resume(PAUSED)
+        self.throttle.resume(STARTING)
         for name in sorted(self.prepared()):
             self.tickets[name] = futures.Future()
             self.throttle.advance(name, self.tickets[name], True)

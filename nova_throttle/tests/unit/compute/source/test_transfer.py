@@ -11,6 +11,7 @@ from nova_throttle.admission import controller
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import standstill
 from nova_throttle.compute import gates
+from nova_throttle.compute.source import link
 from nova_throttle.compute.source import transfer as transfer_lib
 from nova_throttle import exception
 from nova_throttle import lifecycle
@@ -47,12 +48,14 @@ class TransferTestCase(testtools.TestCase):
             self._start,
         )
         self.journal = Journal()
+        self.link = link.Link(None, self.throttle, bool)
         self.transfer = transfer_lib.Transfer(
             types.SimpleNamespace(of_instance=lambda uuid: self.migration),
             self.journal,
             self.throttle,
             None,
             types.SimpleNamespace(refresh=lambda: None),
+            self.link,
         )
         self.patch(
             transfer_lib.entries, 'entry_of', lambda migration, state: state

@@ -112,11 +112,6 @@ class Migration:
         """Whether it is under way."""
         return not self.over and self.status != UNCONFIRMED
 
-    @property
-    def seconds(self) -> float:
-        """Return how long it has taken, until its last change."""
-        return (self.updated - self.created).total_seconds()
-
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import datetime
 from typing import Any
+import warnings
 
 from nova_throttle.drain import facts as facts_lib
 from nova_throttle.drain import history
@@ -38,7 +39,11 @@ class Cloud:
             raise exception.MissingLibrary(name='openstacksdk')
         try:
             # Nobody but the environment, clouds.yaml and the option decides.
-            self._compute = openstack.connect(cloud=name).compute
+            # What the library warns of, such as of OS_COMPUTE_API_VERSION,
+            # is of no consequence here.
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')
+                self._compute = openstack.connect(cloud=name).compute
         except _failures() as error:
             raise exception.CloudAway(reason=str(error)) from error
         # Servers that have left: they do not change their size.

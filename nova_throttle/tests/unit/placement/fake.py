@@ -39,14 +39,16 @@ class Placement:
     def used(self, provider):
         return sum(provider in held for held in self.held.values())
 
-    def next_trouble(self):
+    def next_trouble(self, is_claim):
+        if self.trouble == 'late' and not is_claim:
+            return None
         trouble, self.trouble = self.trouble, None
         return trouble
 
     def _do(self, work, is_claim=False):
         self.requests += 1
-        trouble = self.next_trouble()
-        if trouble == 'late' and is_claim:
+        trouble = self.next_trouble(is_claim)
+        if trouble == 'late':
             self.late.append(work)
             raise OSError
         if trouble == 'refused':

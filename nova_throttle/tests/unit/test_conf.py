@@ -2,7 +2,7 @@
 
 import testtools
 
-from nova_throttle import conf
+from nova_throttle.conf import types
 
 
 class AddressTestCase(testtools.TestCase):
@@ -13,11 +13,11 @@ class AddressTestCase(testtools.TestCase):
             ('[::]:9979', '::', 9979),
             ('[fd00::1]:0', 'fd00::1', 0),
         ):
-            self.assertEqual((host, port), conf.AddressType()(text))
+            self.assertEqual((host, port), types.AddressType()(text))
 
     def test_no_addresses(self):
         for text in (
             *('', '9979', ':9979', 'cpu1', 'cpu1:', 'cpu1:http'),
             *('cpu1:70000', 'cpu1:-1', '::1:9979', '[]:9979', 'yes'),
         ):
-            self.assertRaises(ValueError, conf.AddressType(), text)
+            self.assertRaises(ValueError, types.AddressType(), text)

@@ -166,8 +166,9 @@ class Transfer(watcher.Watcher):
         migration = self._migrations.of_instance(instance_uuid)
         if migration is not None:
             migration.progress = None
-            self._link.end(migration.uuid)
+            # First, or the link would give it another turn.
             self._throttle.leave(migration.uuid)
+            self._link.end(migration.uuid)
             self._wait_events.refresh()
 
     def look(self, context: border.Context) -> None:

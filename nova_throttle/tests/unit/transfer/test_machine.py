@@ -165,8 +165,9 @@ class LinkMachine(stateful.RuleBasedStateMachine):
     def end_of(self, name):
         del self.guests[name]
         self.over.add(name)
-        self.do(self.link.end(name))
+        # As the product does: or it might have another turn.
         self.throttle.leave(name)
+        self.do(self.link.end(name))
         self.throttle.finish(name)
 
     @stateful.precondition(lambda self: self.alive)
@@ -174,6 +175,7 @@ class LinkMachine(stateful.RuleBasedStateMachine):
     def find_out(self, number):
         """A measurement has shown how many the link takes."""
         self.link.number.value = number
+        self.do(self.link._resized())
 
     @stateful.rule(seconds=st.floats(0, link_lib.TICK))
     def wait(self, seconds):

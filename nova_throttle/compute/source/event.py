@@ -55,7 +55,7 @@ def enter(host: str, migration: migration_lib.LiveMigration, name: str) -> Any:
         reporter.__enter__()
     except Exception:
         # It may be open all the same, if only the answer was lost.
-        _log(migration, 'event')
+        _log_lost(migration)
     return reporter
 
 
@@ -64,7 +64,7 @@ def leave(migration: migration_lib.LiveMigration, reporter: Any) -> None:
     try:
         _close(reporter, None)
     except Exception:
-        _log(migration, 'event')
+        _log_lost(migration)
 
 
 def _reporter(
@@ -91,11 +91,11 @@ def finish(migration: migration_lib.LiveMigration) -> None:
         if migration.event is not None:
             _close(migration.event, error)
     except Exception:
-        _log(migration, 'event')
+        _log_lost(migration)
     aborted = isinstance(error, exception.MigrationAborted)
     if error and not aborted and migration.record.status != 'cancelled':
         _add_fault(migration, error)
-    if migration.carried_over or error:
+    if migration.carried_over or error or migration.lost_event:
         # Whoever opened others was ended with its service, or is not there.
         end_open(migration.context, migration.record, error)
 
@@ -195,6 +195,11 @@ def _add_fault(
         )
     except Exception:
         _log(migration, 'fault')
+
+
+def _log_lost(migration: migration_lib.LiveMigration) -> None:
+    migration.lost_event = True
+    _log(migration, 'event')
 
 
 def _log(migration: migration_lib.LiveMigration, what: str) -> None:

@@ -90,8 +90,11 @@ class LiveMigration:
         self.unkept: Sequence[str] = ()
         # How Nova's shutdown knows it.
         self.task_key: Any = None
-        # The open event of the instance action.
+        # The open event of the instance action; for which gates it has had
+        # others; and whether one of them may have no end.
         self.event: Any = None
+        self.shown_gates: set[str] = set()
+        self.lost_event = False
         self.request = request
         self.hold = hold_lib.Hold(lambda: on_end(self))
         # How fast its guest may move, from when it is prepared; and how far

@@ -115,7 +115,8 @@ class _Events:
         self._host = host
         self._migration = migration
         self._open: dict[str, Any] = {}
-        self._shown: set[str] = set()
+        # It may leave the queue, and come back.
+        self._shown = migration.shown_gates
 
     def show(self, gates: set[str]) -> None:
         """Have open events for these gates only."""

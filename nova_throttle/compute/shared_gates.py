@@ -154,11 +154,13 @@ class SharedGates:
 
     def made_room(self, gates: Sequence[str]) -> None:
         """Have all hosts of the cell told: they may wait for it."""
-        self._room.update(gates)
+        with self._lock:
+            self._room.update(gates)
         self._hints.post('all')
 
     def _send_hint(self, hosts: str) -> None:
-        room, self._room = self._room, set()
+        with self._lock:
+            room, self._room = self._room, set()
         try:
             rpcapi.hint(nova_context.get_admin_context(), sorted(room))
         except exception.ThrottleError as error:

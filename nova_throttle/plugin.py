@@ -16,13 +16,11 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from nova_throttle import conf as throttle_conf
+from nova_throttle.conf import types
 from nova_throttle import exception
 from nova_throttle import misplaced
 
 LOG = logging.getLogger(__name__)
-
-# For 0, in the log.
-UNLIMITED = 'unlimited'
 
 
 class NovaThrottle(os_vif.plugin.PluginBase):
@@ -66,28 +64,47 @@ def activate(conf: cfg.ConfigOpts) -> bool:
     throttle_conf.register_opts(conf)
     if not throttle_conf.read(conf, 'enabled', 'nova_throttle'):
         return False
-    limit = throttle_conf.read_all(conf)
+    outgoing = throttle_conf.read_all(conf)
     # Local: Nova is there for sure only now.
     from nova_throttle.compute import compat
     from nova_throttle import overrides
 
     compat.check_nova(conf.nova_throttle.allow_untested_nova)
     overrides.install()
-    ours = conf.nova_throttle
     LOG.info(
-        'nova-throttle is active: Nova %(nova)s, %(mode)s, at most '
-        '%(limit)s outgoing and %(incoming)s incoming live migrations at a '
-        'time, of which %(out)s and %(into)s have the network link',
+        'nova-throttle is active: Nova %(nova)s, %(mode)s, %(limits)s',
         {
             'nova': compat.nova_version(),
             'mode': compat.mode(),
-            'limit': limit or UNLIMITED,
-            'incoming': ours.max_incoming_live_migrations or UNLIMITED,
-            'out': ours.max_outgoing_transfers or UNLIMITED,
-            'into': ours.max_incoming_transfers or UNLIMITED,
+            'limits': _limits(outgoing, conf.nova_throttle),
         },
     )
     return True
+
+
+def _limits(outgoing: int, options: Any) -> str:
+    """Say what the limits are; of the link only if there is one."""
+    incoming = options.max_incoming_live_migrations
+    text = (
+        f'{_number(outgoing)} outgoing and {_number(incoming)} incoming live '
+        'migrations at a time'
+    )
+    transfers = {
+        'outgoing': options.max_outgoing_transfers,
+        'incoming': options.max_incoming_transfers,
+    }
+    limited = [
+        f'{_number(limit)} {way}' for way, limit in transfers.items() if limit
+    ]
+    if limited:
+        text += f', of which {" and ".join(limited)} may have the network link'
+    return text
+
+
+def _number(limit: int | str) -> str:
+    if limit == types.AUTO:
+        return 'a measured number of'
+    return f'at most {limit}' if limit else 'any number of'
 
 
 def _activate_or_stop(conf: cfg.ConfigOpts) -> None:

@@ -44,6 +44,11 @@ class Readout:
         return standstill.Standstill.STOPPING in self._admission.standstill
 
     @property
+    def paused(self) -> bool:
+        """Whether an operator lets nothing start to leave."""
+        return standstill.Standstill.PAUSED in self._admission.standstill
+
+    @property
     def stands_still(self) -> bool:
         """Whether nothing enters the last stage now."""
         reasons = self._admission.standstill

@@ -97,5 +97,6 @@ def _make_collector(
         {'version': version.installed(), 'nova': compat.nova_version()},
         parts.throttle.snapshot,
         lambda: parts.journal.durable,
+        lambda: parts.throttle.paused,
         course,
     )

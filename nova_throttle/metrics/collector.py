@@ -79,6 +79,7 @@ class Collector(registry_lib.Collector):
     :param versions: what runs there, by the name of a label.
     :param snapshot: returns what is true of its admission.
     :param durable: returns whether all of its queue is on disk.
+    :param paused: returns whether an operator has paused its queue.
     :param course: has heard what happened to its migrations.
     """
 
@@ -88,12 +89,14 @@ class Collector(registry_lib.Collector):
         versions: Mapping[str, str],
         snapshot: Callable[[], snapshot_lib.Snapshot],
         durable: Callable[[], bool],
+        paused: Callable[[], bool],
         course: course_lib.Course,
     ) -> None:
         self._host = host
         self._versions = versions
         self._snapshot = snapshot
         self._durable = durable
+        self._paused = paused
         self._course = course
         self.registry = prometheus_client.CollectorRegistry()
         self.registry.register(self)
@@ -129,6 +132,12 @@ class Collector(registry_lib.Collector):
         )
         yield from _gates(snapshot)
         yield from _queue(snapshot, states)
+        yield _gauge(
+            'queue_paused',
+            'Whether an operator lets nothing start to leave the host: 1 or 0',
+            (),
+            [((), float(self._paused()))],
+        )
         yield _gauge(
             'migrations',
             'Live migrations from this host that are not over',

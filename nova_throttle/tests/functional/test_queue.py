@@ -208,6 +208,8 @@ class PauseTestCase(QueueTestCase):
         status, out, err = shell.run('queue', 'list', 'src')
         self.assertEqual(0, status)
         self.assertIn('queue is paused', out)
+        metrics = self.src.manager._monitoring.text()
+        self.assertIn('nova_throttle_queue_paused{host="src"} 1.0', metrics)
         (line,) = err.splitlines()
         self.assertRegex(line, rf'of src is paused since \S+ by .*: {reason}$')
 

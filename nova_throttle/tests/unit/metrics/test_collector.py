@@ -34,6 +34,7 @@ class CollectorTestCase(testtools.TestCase):
     }
     queue = ()
     durable = True
+    paused = False
     progress: dict = {}
 
     def setUp(self):
@@ -46,6 +47,7 @@ class CollectorTestCase(testtools.TestCase):
                 self.gates, self.queue, progress=self.progress
             ),
             lambda: self.durable,
+            lambda: self.paused,
             self.course,
         )
 
@@ -162,6 +164,11 @@ class CollectorTestCase(testtools.TestCase):
         self.assertEqual({(): 1}, self.read('journal_durable'))
         self.durable = False
         self.assertEqual({(): 0}, self.read('journal_durable'))
+
+    def test_a_pause(self):
+        self.assertEqual({(): 0}, self.read('queue_paused'))
+        self.paused = True
+        self.assertEqual({(): 1}, self.read('queue_paused'))
 
     def test_what_runs(self):
         self.assertEqual(

@@ -76,14 +76,16 @@ def configure(
     host: str,
     plain: bool,
     limit: int = 1,
+    shared: bool = False,
     **throttle: Any,
 ) -> None:
     """Write a host's nova.conf.
 
+    :param shared: the hosts share the storage of their guests.
     :param throttle: options of [nova_throttle].
     """
     options: Mapping[str, Any] | None = None if plain else throttle
-    config.write_compute(plan, host, limit, options)
+    config.write_compute(plan, host, limit, options, shared)
 
 
 def throttled(plan: Plan, host: str) -> bool:

@@ -271,11 +271,13 @@ def write_compute(
     host: str,
     limit: int = 1,
     throttle: Mapping[str, Any] | None = None,
+    shared: bool = False,
 ) -> None:
     """Write a compute host's nova.conf.
 
     :param limit: Nova's own max_concurrent_live_migrations.
     :param throttle: options of [nova_throttle]; None is a plain Nova.
+    :param shared: the hosts share the storage of their guests.
     """
     sections = _nova(plan, host)
     sections['DEFAULT'] |= {
@@ -287,6 +289,9 @@ def write_compute(
         'manager_shutdown_timeout': 60,
         'graceful_shutdown_timeout': 80,
     }
+    if shared:
+        plan.shared_instances.mkdir(exist_ok=True)
+        sections['DEFAULT']['instances_path'] = plan.shared_instances
     venv = plan.venv('cloud' if throttle is None else 'throttled')
     sections |= _libvirt(plan, host, venv)
     if throttle is not None:

@@ -85,6 +85,11 @@ class Plan:
         return self.run / 'nova'
 
     @property
+    def shared_instances(self) -> pathlib.Path:
+        """The disks of all guests, where the hosts share their storage."""
+        return self.run / 'instances'
+
+    @property
     def compute_hosts(self) -> list[str]:
         """The names of the compute hosts."""
         return [f'compute{n}' for n in range(1, self.computes + 1)]

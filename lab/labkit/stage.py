@@ -64,6 +64,7 @@ class Stage:
         limit: int = 1,
         rate: str = RATE,
         without: Sequence[str] = (),
+        shared: bool = False,
         **throttle: Any,
     ) -> None:
         """Bring all hosts into a state, with nothing in progress.
@@ -71,6 +72,8 @@ class Stage:
         :param limit: Nova's max_concurrent_live_migrations.
         :param rate: of the link.
         :param without: hosts that have no nova-throttle.
+        :param shared: the hosts share the storage of their guests, of which
+            there are none when that changes.
         :param throttle: options of [nova_throttle]; unless it is among
             them, there is no limit of what a host receives.
         """
@@ -79,7 +82,10 @@ class Stage:
             host
             for host in self.plan.compute_hosts
             if self._configure(
-                host, limit, self.plain or host in without, throttle
+                host,
+                limit,
+                self.plain or host in without,
+                {'shared': shared, **throttle},
             )
         ]
         if changed:
@@ -88,7 +94,7 @@ class Stage:
         network.shape(self.plan, rate)
 
     def _configure(
-        self, host: str, limit: int, plain: bool, throttle: dict[str, Any]
+        self, host: str, limit: int, plain: bool, options: dict[str, Any]
     ) -> bool:
         """Write a host's configuration.
 
@@ -97,7 +103,7 @@ class Stage:
         computes.start_host(self.plan, host)
         path = self.plan.config('nova', f'{host}.conf')
         before = path.read_text() if path.exists() else ''
-        computes.configure(self.plan, host, plain, limit, **throttle)
+        computes.configure(self.plan, host, plain, limit, **options)
         runs = hosts.processes(self.plan, host, 'bin/nova-compute')
         return path.read_text() != before or not runs
 
@@ -142,9 +148,15 @@ class Stage:
 
     def console(self, server: Server) -> str:
         """Return what a guest has printed."""
-        name = f'nova/instances/{server.id}/console.log'
-        path = self.plan.host_dir(server.host) / name
-        return path.read_text(errors='replace') if path.exists() else ''
+        places = (
+            self.plan.host_dir(server.host) / 'nova/instances',
+            self.plan.shared_instances,
+        )
+        for place in places:
+            path = place / server.id / 'console.log'
+            if path.exists():
+                return path.read_text(errors='replace')
+        return ''
 
     def watch(self, **options: Any) -> Watch:
         """Begin to watch the migrations from now on."""

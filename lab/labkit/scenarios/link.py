@@ -57,6 +57,8 @@ class Setting:
         stage.set(
             limit=self.limit,
             rate=rate,
+            # Copied disks would go at the speed that they start with.
+            shared=True,
             max_outgoing_transfers=self.transfers,
             max_incoming_transfers=self.transfers,
         )
@@ -96,6 +98,7 @@ def run(stage: Stage) -> Iterator[Case]:
     if stage.plain:
         # It has no such limits: its own are among the settings.
         return
+    stage.clean()
     for name, images in GUESTS.items():
         yield from _rounds(stage, name, images)
     for attempt, name, settings in (
@@ -107,6 +110,8 @@ def run(stage: Stage) -> Iterator[Case]:
             label = f'{name}, {setting}'
             if stage.wanted(label):
                 yield attempt(stage, label, setting)
+    # Without shared storage again, nobody would find their disks.
+    stage.clean()
 
 
 def _rounds(

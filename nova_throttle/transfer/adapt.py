@@ -33,12 +33,14 @@ class Sample(NamedTuple):
     :param flowing: how many have it and are past their start.
     :param waits: whether anybody waits for it.
     :param dirty_rate: of the guest that writes most, bytes a second.
+    :param dirty_rates: of all that have it together, bytes a second.
     """
 
     moved: int
     flowing: int
     waits: bool
     dirty_rate: float
+    dirty_rates: float
 
 
 class Number:
@@ -51,7 +53,7 @@ class Number:
     def __init__(self) -> None:
         self.value = LEAST
         self._began: tuple[float, int] | None = None
-        # Bytes a second with one less, while one more is tried.
+        # Headway with one less, bytes a second, while one more is tried.
         self._before: float | None = None
         self._tries_at = 0.0
         self._hold_off = HOLD_OFF
@@ -78,9 +80,12 @@ class Number:
 
     def _decide(self, sample: Sample, rate: float, now: float) -> None:
         before, self._before = self._before, None
+        # What was written meanwhile has to be sent again: the more guests
+        # share the link, the more of what it carries is that.
+        gain = max(0.0, rate - sample.dirty_rates)
         if before is not None:
             fewer = self.value - 1
-            if rate < before * (1 + PAYS / fewer):
+            if gain < before * (1 + PAYS / fewer):
                 self.value = fewer
                 self._tries_at = now + self._hold_off
                 self._hold_off = min(2 * self._hold_off, LONGEST_HOLD_OFF)
@@ -93,7 +98,7 @@ class Number:
             and now >= self._tries_at
             and sample.dirty_rate < CONVERGES * share
         ):
-            self._before = rate
+            self._before = gain
             self.value += 1
 
     def _give_up(self) -> None:

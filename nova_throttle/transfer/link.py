@@ -240,6 +240,7 @@ class Link:
             len(having),
             waits,
             max((progress.dirty_rate for progress in having), default=0.0),
+            sum(progress.dirty_rate for progress in having),
         )
 
     def _resized(self) -> Iterator[Effect]:

@@ -88,10 +88,12 @@ class NumberTestCase(testtools.TestCase):
         self.now = 0.0
         self.moved = 0
 
-    def go_on(self, seconds, link=25, stream=10, **others):
+    def go_on(self, seconds, link=25, stream=10, dirty=0.0, **others):
         for _ in range(seconds):
             value = self.number.value
-            sample = adapt.Sample(self.moved, value, True, 0.0)
+            sample = adapt.Sample(
+                self.moved, value, True, dirty, dirty * value
+            )
             self.number.observe(sample._replace(**others), self.now)
             self.now += 1
             self.moved += min(link, stream * value)
@@ -119,7 +121,13 @@ class NumberTestCase(testtools.TestCase):
         self.assertEqual(1, self.go_on(60, waits=False))
 
     def test_not_if_a_guest_would_not_converge(self):
-        self.assertEqual(1, self.go_on(60, dirty_rate=4.0))
+        self.assertEqual(1, self.go_on(60, dirty=4.0))
+
+    def test_what_has_to_be_sent_again_does_not_pay(self):
+        self.assertEqual(2, self.go_on(40, link=22, stream=14))
+        self.number = adapt.Number()
+        self.go_on(40, link=22, stream=14, dirty=4.0)
+        self.assertEqual(1, self.go_on(1, link=22, stream=14, dirty=4.0))
 
     def test_not_measured_while_it_is_short_of_transfers(self):
         self.assertEqual(1, self.go_on(60, flowing=0))

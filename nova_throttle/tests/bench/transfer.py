@@ -18,7 +18,7 @@ from nova_throttle.tests.bench import cloud as cloud_lib
 from nova_throttle.tests.bench import figures
 
 # Seconds that a guest moves: see handover.
-WORK = 0.015
+WORK = 0.1
 
 
 class OneSource(cloud_lib.Cloud):

@@ -68,14 +68,21 @@ class Precheck:
         return self._workers.idle
 
     def note(self, transition: events.Transition) -> None:
-        """Read about the next ones when one has begun, or soon ends."""
+        """Read about the next ones when one soon ends; forget the others."""
         with self._lock:
-            if transition.after in _ENDING:
-                self._known.clear()
-                self._era += 1
-            elif transition.after is not State.PREPARING:
-                self._known.pop(transition.migration_uuid, None)
+            if transition.after not in _ENDING:
+                if transition.after is not State.PREPARING:
+                    self._known.pop(transition.migration_uuid, None)
                 return
+            self._known.clear()
+            self._era += 1
+        self.look_ahead()
+
+    def look_ahead(self) -> None:
+        """Read about those that may be next.
+
+        Called once the present one is on its way: it need not wait for that.
+        """
         for request in self._next_in_line(AHEAD):
             self._workers.post(request.migration_uuid)
 

@@ -118,6 +118,7 @@ class Run:
         try:
             migration.enter(State.PREPARING)
             self._check(migration)
+            self._precheck.look_ahead()
             self._manager._do_live_migration(*migration.arguments)
         except BaseException as error:
             return error

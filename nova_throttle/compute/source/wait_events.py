@@ -18,6 +18,7 @@ from nova_throttle.compute import keyed_workers
 from nova_throttle.compute.source import event
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
+from nova_throttle.compute import threads
 
 LOG = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class WaitEvents:
         self._workers.post(self._host)
 
     def _report(self, host: str) -> None:
+        # Changes come in bursts, and this one may be of a hand-over.
+        threads.step_back()
         queue = {e.migration_uuid: e for e in self._snapshot().queue}
         for uuid, entry in queue.items():
             waits = [w for w in entry.waits_for if w.reason not in _PASSING]

@@ -69,7 +69,7 @@ class DrainShow(nova_api.HostCommand, show.ShowOne):
         facts = cloud.facts(parsed_args.host, transfers=True)
         if not facts.service.is_drained:
             raise exception.NotDraining(host=parsed_args.host)
-        left = course.Course(course.Options(), 0).left(facts)
+        left = course.of_records(facts).left(facts)
         servers = [
             f'{each.server.uuid} {each.server.name}'
             + (f': {each.reason}' if each.reason else '')
@@ -192,7 +192,7 @@ def _try(done: str, act: Callable[[], None]) -> str:
 
 
 def _summary(facts: facts_lib.Facts) -> tuple[Any, ...]:
-    found = progress.measure(facts)
+    found = progress.measure(facts, course.of_records(facts).to_come(facts))
     return (
         *(facts.service.host, facts.service.why),
         *view.counted(found).values(),

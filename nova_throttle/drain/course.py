@@ -11,6 +11,7 @@ from collections import Counter
 import dataclasses
 
 from nova_throttle.drain import facts as facts_lib
+from nova_throttle.drain import history
 from nova_throttle.drain import plan
 
 # Nova's word for a server that fits nowhere now; later it may.
@@ -114,6 +115,12 @@ class Course:
         self._done: set[int] = set()
         self.failures = 0
 
+    def recall(self, facts: facts_lib.Facts) -> None:
+        """Count the attempts of another run, as Nova's records tell them."""
+        for each in history.last(facts.migrations):
+            if each.status in facts_lib.FAILED:
+                self._tried.setdefault(each.server, _Tried()).attempts += 1
+
     def ended(self, facts: facts_lib.Facts) -> Iterator[facts_lib.Server]:
         """Return servers that were asked for and are at rest, still here."""
         moving = facts.moving()
@@ -184,6 +191,12 @@ class Course:
             if not self._gives_up and self._may_ask(verdict):
                 return False
         return True
+
+    def to_come(self, facts: facts_lib.Facts) -> list[plan.Verdict]:
+        """Return the servers that have been, or will be, asked for."""
+        if self._gives_up:
+            return []
+        return [v for v in map(self._judge, facts.servers) if self._may_ask(v)]
 
     def left(self, facts: facts_lib.Facts) -> list[Left]:
         """Return what keeps the host from being empty, with the reasons."""
@@ -314,3 +327,10 @@ class Course:
             ):
                 self._done.add(migration.id)
                 yield Abort(migration)
+
+
+def of_records(facts: facts_lib.Facts) -> Course:
+    """Return what can be known of a drain by who has not run it."""
+    found = Course(Options(), 0)
+    found.recall(facts)
+    return found

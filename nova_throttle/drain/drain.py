@@ -13,6 +13,7 @@ from typing import Protocol
 
 from nova_throttle.drain import course as course_lib
 from nova_throttle.drain import facts as facts_lib
+from nova_throttle.drain import pace
 from nova_throttle.drain import plan
 from nova_throttle.drain import progress
 from nova_throttle import exception
@@ -86,6 +87,7 @@ class Run:
         self._say = say
         self._interval = interval
         self._course = course_lib.Course(options, time.monotonic())
+        self._pace = pace.Pace()
         self._notes: list[str] = []
         # Why Nova did not answer the last time; it is told once.
         self._trouble = ''
@@ -126,7 +128,9 @@ class Run:
             return False
         self._trouble = ''
         notes, self._notes = tuple(self._notes), []
-        measured = progress.measure(facts, self._skip_stopped)
+        self._pace.look(facts)
+        to_come = self._course.to_come(facts)
+        measured = progress.measure(facts, to_come, self._pace)
         self._show(Picture(self._host, facts, measured, notes))
         if not facts.service.is_drained:
             self._say('the drain was cancelled')

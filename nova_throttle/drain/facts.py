@@ -20,6 +20,8 @@ FAILED = frozenset({'failed', 'error'})
 OVER = COMPLETED | FAILED | {'cancelled', 'reverted'}
 # A cold one, or a resize, that somebody has to confirm or to revert.
 UNCONFIRMED = 'finished'
+# It waits for its turn.
+QUEUED = frozenset({'accepted', 'queued'})
 # The guest has the network, or is about to be switched over.
 ON_THE_WIRE = frozenset({'running', 'post-migrating', 'migrating'})
 

@@ -4,7 +4,9 @@
 
 import datetime
 
+from nova_throttle.drain import course
 from nova_throttle.drain import facts
+from nova_throttle.drain import progress
 
 NOW = datetime.datetime(2026, 11, 26, 3, 0, tzinfo=datetime.timezone.utc)
 
@@ -48,4 +50,11 @@ def host(*servers, migrations=(), **more):
             'others': ('d1', 'd2'),
             **more,
         }
+    )
+
+
+def measure(found, pace=None):
+    """Measure as somebody does who has not run the drain."""
+    return progress.measure(
+        found, course.of_records(found).to_come(found), pace
     )

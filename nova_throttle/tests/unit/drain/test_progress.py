@@ -6,7 +6,6 @@ import testtools
 
 from nova_throttle.drain import facts as facts_lib
 from nova_throttle.drain import history
-from nova_throttle.drain import progress
 from nova_throttle.drain import view
 from nova_throttle.tests.unit.drain import base
 
@@ -69,7 +68,7 @@ class ProgressTestCase(testtools.TestCase):
             ),
             transfers={2: facts_lib.Transfer(1024 * MIB, 512 * MIB)},
         )
-        found = progress.measure(facts)
+        found = base.measure(facts)
         self.assertEqual(
             '1 moved, 1 on the wire, 1 preparing, 1 queued, 1 failed, 6 left',
             view.in_words(found),
@@ -84,12 +83,12 @@ class ProgressTestCase(testtools.TestCase):
         )
 
     def test_nothing_has_moved_yet(self):
-        found = progress.measure(base.host(base.server('a')))
+        found = base.measure(base.host(base.server('a')))
         self.assertIsNone(found.eta)
         self.assertEqual('1.0 GiB left to move', view.rest(found))
 
     def test_empty(self):
-        self.assertEqual(0, progress.measure(base.host()).eta)
+        self.assertEqual(0, base.measure(base.host()).eta)
 
     def test_duration(self):
         for seconds, expected in (

@@ -9,7 +9,6 @@ import testtools
 
 from nova_throttle.drain import drain
 from nova_throttle.drain import facts as facts_lib
-from nova_throttle.drain import progress
 from nova_throttle.drain import table
 from nova_throttle.drain import view
 from nova_throttle.tests.unit.drain import base
@@ -33,7 +32,7 @@ def picture(*notes, queued=1):
         ),
         transfers={2: facts_lib.Transfer(1024 * MIB, 256 * MIB)},
     )
-    return drain.Picture('src', facts, progress.measure(facts), notes)
+    return drain.Picture('src', facts, base.measure(facts), notes)
 
 
 class LinesTestCase(testtools.TestCase):

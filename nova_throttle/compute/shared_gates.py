@@ -22,6 +22,7 @@ from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute import keyed_workers
 from nova_throttle.compute import placement
+from nova_throttle.compute import trouble
 from nova_throttle import exception
 from nova_throttle.placement import broker as broker_lib
 from nova_throttle.placement import keeper as keeper_lib
@@ -69,6 +70,7 @@ class SharedGates:
         self._hints = keyed_workers.KeyedWorkers(
             'hint', self._send_hint, threads=1
         )
+        self._trouble = trouble.Trouble('Asking for slots in Placement', LOG)
         self._room: set[str] = set()
         self._lock = threading.Condition()
         self._started = False
@@ -184,9 +186,10 @@ class SharedGates:
     def _step(self) -> float | None:
         try:
             delay = self._broker.step()
-        except Exception:
-            LOG.exception('Slots of gates of the cloud are asked for later')
+        except Exception as error:
+            self._trouble.note(error)
             return AFTER_FAILURE
+        self._trouble.over()
         self._changed()
         return delay
 

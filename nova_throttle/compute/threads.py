@@ -20,6 +20,7 @@ from oslo_log import log as logging
 
 from nova_throttle.compute import border
 from nova_throttle.compute import compat
+from nova_throttle.compute import trouble
 
 LOG = logging.getLogger(__name__)
 
@@ -168,7 +169,9 @@ class PeriodicTask:
         self._stopped.set()
         self._alive = False
         self._thread: threading.Thread | None = None
-        self._failed = False
+        self._trouble = trouble.Trouble(
+            f'Periodic task {name} of nova-throttle', LOG
+        )
 
     def start(self, interval: float) -> None:
         """Begin, unless it has begun.
@@ -217,20 +220,10 @@ class PeriodicTask:
         try:
             soon = bool(self._work(nova_context.get_admin_context()))
         except Exception as error:
-            self._log(error)
+            self._trouble.note(error)
             return True
-        self._failed = False
+        self._trouble.over()
         return soon
-
-    def _log(self, error: Exception) -> None:
-        # The same trouble every few seconds would hide all other lines.
-        LOG.warning(
-            'Periodic task %(name)s of nova-throttle failed and will be run '
-            'again: %(error)s',
-            {'name': self.name, 'error': error},
-            exc_info=not self._failed,
-        )
-        self._failed = True
 
     def _loop(self) -> None:
         while True:

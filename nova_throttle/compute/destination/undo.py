@@ -21,6 +21,7 @@ from nova_throttle.compute import action_event
 from nova_throttle.compute import border
 from nova_throttle.compute import present
 from nova_throttle.compute.source import belongings
+from nova_throttle.compute import trouble as trouble_lib
 
 LOG = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class _Prepared:
     instance: border.Instance
     destroy_disks: Any
     migrate_data: border.MigrateData
+    trouble: trouble_lib.Trouble
 
 
 class Undo:
@@ -64,7 +66,12 @@ class Undo:
 
         :param novas: Nova's handler of the message.
         """
-        prepared = _Prepared(context, instance, destroy_disks, migrate_data)
+        trouble = trouble_lib.Trouble(
+            f'Undoing what this host prepared for server {instance.uuid}', LOG
+        )
+        prepared = _Prepared(
+            context, instance, destroy_disks, migrate_data, trouble
+        )
         with self._lock:
             self._left.pop(instance.uuid, None)
         # The message may be older than the guest that runs here by now.
@@ -95,12 +102,9 @@ class Undo:
             try:
                 self._retry(prepared)
             except Exception as error:
-                LOG.warning(
-                    'What this host prepared for a live migration cannot be '
-                    'undone now and will be tried again: %s',
-                    error,
-                    instance=prepared.instance,
-                )
+                prepared.trouble.note(error)
+            else:
+                prepared.trouble.over()
         return bool(self._left)
 
     def _retry(self, prepared: _Prepared) -> None:

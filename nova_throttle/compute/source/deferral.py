@@ -109,7 +109,10 @@ class Deferral:
             if now - since >= CONF.nova_throttle.fault_grace_time:
                 return False
             self._note(migration, error, since)
-        LOG.warning(
+        # It may be tried again for minutes, every few seconds.
+        is_news = known is None or str(known.error) != str(error)
+        LOG.log(
+            logging.WARNING if is_news else logging.DEBUG,
             'Live migration %(uuid)s to %(dest)s cannot start now, keeps its '
             'position in the queue and is tried again: %(error)s',
             {

@@ -29,6 +29,8 @@ class Wire(fixtures.Fixture):
         self.is_down = threading.Event()
         # While it is set, no answer to a claim arrives, though it is done.
         self.loses = threading.Event()
+        # Whether what is not about our gates fails as well.
+        self.takes_all = False
 
     def _setUp(self):
         for verb in ('get', 'put', 'post', 'delete'):
@@ -41,7 +43,8 @@ class Wire(fixtures.Fixture):
             consumer = url.removeprefix('/allocations/')
             ours = consumer != url and consumer[14:15] == '8'
             is_about_gates = ours or names.TRAIT in url or 'usages' in url
-            if is_about_gates and self.is_down.is_set():
+            is_hit = is_about_gates or self.takes_all
+            if is_hit and self.is_down.is_set():
                 raise OSError
             if ours and verb != 'get':
                 self.writes[verb] += 1
@@ -378,3 +381,28 @@ class NeighboursTestCase(SharedGatesTestCase):
         self.assertEqual(
             [gate.name for gate in self.store.gates()], ['cluster']
         )
+
+
+class OutageTestCase(SharedGatesTestCase):
+    # It looks when it is told to.
+    options = {'housekeeping_interval': 3600}
+
+    def test_placement_away_for_long_is_told_once(self):
+        """It was, every five seconds, by each look that needs Placement."""
+        self.create('cluster', 1)
+        wire = self.wire()
+        wire.takes_all = True
+        wire.is_down.set()
+        for _ in range(3):
+            self.look('src')
+        wire.is_down.clear()
+        self.look('src')
+        log = self.stdlog.logger
+        self.wait_for(lambda: 'Placement answers again' in log.output)
+        for told in (
+            'Periodic task refused of nova-throttle failed',
+            'Periodic task refused of nova-throttle works again',
+            'live migrations that a gate of the cloud limits wait',
+            'Placement answers again',
+        ):
+            self.assertEqual(1, log.output.count(told), told)

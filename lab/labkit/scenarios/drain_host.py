@@ -35,7 +35,7 @@ from labkit.watch import Watch
 SOURCE = 'compute1'
 # The guest that writes 4 MiB/s does not end on this link.
 NARROW = '24mbit'
-GUESTS = ('idle', 'idle', 'idle', 'idle', 'dirty2', 'dirty2', 'dirty4')
+GUESTS = ('idle', 'idle', 'idle', 'idle', 'dirty1', 'dirty1', 'dirty4')
 DEADLINE = '150s'
 UNITS = {'s': 1, 'min': 60, 'h': 3600}
 KILLED = ('the command', 'nova-compute', 'the conductor')

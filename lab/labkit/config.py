@@ -344,6 +344,8 @@ def write_libvirt(plan: Plan, host: str) -> None:
         'remember_owner = 0\nsecurity_driver = "none"\nnamespaces = []\n'
         'cgroup_controllers = []\nstdio_handler = "file"\nmax_core = 0\n'
         'migration_address = "0.0.0.0"\n'
+        # For libvirt a directory of this machine is of one host only.
+        f'shared_filesystems = ["{plan.shared_instances}"]\n'
         f'migration_host = "{plan.address(host, "mig")}"\n'
     )
 

@@ -17,6 +17,7 @@ from labkit.cloud import Server
 from labkit import computes
 from labkit import phases as phases_lib
 from labkit.results import Case
+from labkit import shell
 from labkit.stage import PATIENCE
 from labkit.stage import RATE
 from labkit.stage import Stage
@@ -58,10 +59,15 @@ class Setting:
             limit=self.limit,
             rate=rate,
             # Copied disks would go at the speed that they start with.
-            shared=True,
+            shared=_can_share(),
             max_outgoing_transfers=self.transfers,
             max_incoming_transfers=self.transfers,
         )
+
+
+def _can_share() -> bool:
+    """Whether libvirt can be told that a local directory is shared."""
+    return int(shell.run('virsh', '--version').split('.')[0]) >= 11
 
 
 AUTO = Setting(8, 'auto')

@@ -24,6 +24,8 @@ class WaitReason(str, enum.Enum):
     AWAY = 'Placement does not answer'
     RESERVED = 'turn reserved for another'
     HELD = 'held by an operator'
+    ON_DECK = 'on deck'
+    ASIDE = 'stepped aside'
     DOWN = 'destination is down'
     FAILED = 'start failed and will be tried again'
     STARTING = 'service starts'

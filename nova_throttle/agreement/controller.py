@@ -20,9 +20,15 @@ from nova_throttle.agreement import messages
 from nova_throttle.agreement import outgoing
 from nova_throttle.agreement import source as source_lib
 from nova_throttle import exception
+from nova_throttle.transfer import link as link_lib
 from nova_throttle.transfer import progress as progress_lib
 
 Standstill = standstill.Standstill
+
+_SAID = {
+    link_lib.Place.DECK: snapshot_lib.WaitReason.ON_DECK,
+    link_lib.Place.ASIDE: snapshot_lib.WaitReason.ASIDE,
+}
 
 
 class HostController(outgoing.OutgoingController):
@@ -35,6 +41,7 @@ class HostController(outgoing.OutgoingController):
     :param destination: the half of what comes in. It stands still until
         whoever knows the facts has counted what comes.
     :param progress: tells how far each transfer is, by migration UUID.
+    :param slow: tells where those are that go slowly, by migration UUID.
     :param others: who else keeps gates, by their name.
     :param seen: returns what is known of gates that no host keeps.
     """
@@ -48,6 +55,7 @@ class HostController(outgoing.OutgoingController):
         tell: Callable[[str], None],
         destination: destination_lib.Destination,
         progress: Callable[[], Mapping[str, progress_lib.Progress]] = dict,
+        slow: Callable[[], Mapping[str, link_lib.Place]] = dict,
         others: Mapping[str, remote.Keeper] = types.MappingProxyType({}),
         seen: Callable[[], Mapping[str, snapshot_lib.GateState]] = dict,
     ) -> None:
@@ -56,6 +64,7 @@ class HostController(outgoing.OutgoingController):
         )
         self.destination = destination
         self._progress = progress
+        self._slow = slow
         self._seen = seen
         last = self._admission.stages[self._admission.stages.last]
         self._links = (*last.gates, messages.TRANSFER_IN)
@@ -141,6 +150,7 @@ class HostController(outgoing.OutgoingController):
         return dataclasses.replace(
             own,
             gates=types.MappingProxyType(gates),
+            queue=_with_places(own.queue, self._slow()),
             progress=types.MappingProxyType(dict(self._progress())),
         )
 
@@ -151,3 +161,24 @@ class HostController(outgoing.OutgoingController):
     def _marked(self, gate: snapshot_lib.GateState) -> snapshot_lib.GateState:
         automatic = gate.name in self._automatic
         return dataclasses.replace(gate, automatic=automatic)
+
+
+def _with_places(
+    queue: tuple[snapshot_lib.QueueEntry, ...],
+    places: Mapping[str, link_lib.Place],
+) -> tuple[snapshot_lib.QueueEntry, ...]:
+    """Say of those that move already, slowly, why they do."""
+    if not places:
+        return queue
+    return tuple(
+        dataclasses.replace(
+            entry,
+            waits_for=(
+                snapshot_lib.Wait(_SAID[places[entry.migration_uuid]]),
+                *entry.waits_for,
+            ),
+        )
+        if entry.migration_uuid in places
+        else entry
+        for entry in queue
+    )

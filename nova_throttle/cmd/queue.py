@@ -58,8 +58,8 @@ class QueueList(base.HostCommand):
 
     What one waits for is a gate, of this host or of its destination, which
     is named then; with the position among all that wait there. One whose
-    guest moves already, slowly, has progress. That the queue is paused is
-    said on stderr as well.
+    guest moves already, slowly, is on deck or has stepped aside, and has
+    progress. That the queue is paused is said on stderr as well.
     """
 
     def take_action(

@@ -60,6 +60,7 @@ class Assembly:
             lambda: self.wait_events.refresh(),
             lambda host: self.transfer.leave(host),
             lambda: self.transfer.progress(),
+            lambda: self.link.slow(),
         )
         self.throttle = self.negotiation.throttle
         self.wait_events = wait_events.WaitEvents(

@@ -31,6 +31,7 @@ from nova_throttle.compute.source import checks
 from nova_throttle import exception
 from nova_throttle.placement import keeper as keeper_lib
 from nova_throttle import rpcapi
+from nova_throttle.transfer import link as link_lib
 from nova_throttle.transfer import progress as progress_lib
 
 CONF = nova.conf.CONF
@@ -45,6 +46,7 @@ class Negotiation:
     :param changed: called when what is waited for may have changed.
     :param stops: called with each destination that is about to stop.
     :param progress: tells how far each transfer is, by migration UUID.
+    :param slow: tells where those are that go slowly.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Negotiation:
         changed: Callable[[], None],
         stops: Callable[[str], None],
         progress: Callable[[], Mapping[str, progress_lib.Progress]],
+        slow: Callable[[], Mapping[str, link_lib.Place]],
     ) -> None:
         incarnation = time.time_ns()
         self._changed = changed
@@ -76,6 +79,7 @@ class Negotiation:
             others={keeper_lib.SHARED.name: keeper},
             seen=keeper.states,
             progress=progress,
+            slow=slow,
         )
         self.shared = shared_gates.SharedGates(
             host, self.throttle, keeper, changed

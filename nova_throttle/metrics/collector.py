@@ -214,8 +214,10 @@ def _queue(
     }
     oldest = dict.fromkeys(_WAITING, 0.0)
     for entry in snapshot.queue:
-        prepared = states.get(entry.migration_uuid) is State.PREPARED
-        state = State.PREPARED if prepared else State.QUEUED
+        known = states.get(entry.migration_uuid)
+        # One that goes slowly until its turn waits for the link, too.
+        for_link = known in (State.PREPARED, State.TRANSFERRING)
+        state = State.PREPARED if for_link else State.QUEUED
         length[state.value, _class_of(entry.priority)] += 1
         oldest[state] = max(oldest[state], entry.seconds_waited)
     yield _gauge(

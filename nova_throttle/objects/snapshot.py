@@ -28,6 +28,8 @@ _OF_THE_CLOUD = (
     core.WaitReason.GATE_PAUSED.value,
     core.WaitReason.AWAY.value,
 )
+# And of 1.5.
+_SLOW = (core.WaitReason.ON_DECK.value, core.WaitReason.ASIDE.value)
 
 
 @base.ThrottleVersionedObjectRegistry.register
@@ -72,7 +74,8 @@ class Wait(core_object.CoreObject[core.Wait]):
     # Version 1.3: Added the reasons of a fault that may pass
     # Version 1.4: Added the reason of one that is held
     # Version 1.5: Added the reasons of gates that no host keeps
-    VERSION = '1.5'
+    # Version 1.6: Added the reasons of one that moves slowly
+    VERSION = '1.6'
     CORE = core.Wait
     SHAPES = {
         'reason': core_object.word(core.WaitReason),
@@ -95,6 +98,9 @@ class Wait(core_object.CoreObject[core.Wait]):
     ) -> None:
         """Make the plain data of an older version."""
         super().obj_make_compatible(primitive, target_version)
+        slow = primitive.get('reason') in _SLOW
+        if slow and base.is_before(target_version, '1.6'):
+            primitive['reason'] = core.WaitReason.GATE_FULL.value
         of_the_cloud = primitive.get('reason') in _OF_THE_CLOUD
         if of_the_cloud and base.is_before(target_version, '1.5'):
             primitive['reason'] = core.WaitReason.GATE_FULL.value

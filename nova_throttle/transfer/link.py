@@ -124,6 +124,12 @@ class Link:
         transfer = self._transfers.get(migration_uuid)
         return transfer.place if transfer else None
 
+    def slow(self) -> dict[str, Place]:
+        """Return where those are that trickle; any thread may ask."""
+        # One step: nobody waits for a lock, or changes it meanwhile.
+        transfers = tuple(self._transfers.items())
+        return {uuid: each.place for uuid, each in transfers if each.is_slow}
+
     def begin(self, migration_uuid: str, early: bool, now: float) -> None:
         """Note that a transfer begins.
 

@@ -64,6 +64,10 @@ class Link:
         """
         self._may_be_slow = may_be_slow
 
+    def slow(self) -> dict[str, link_lib.Place]:
+        """Return where those are that go slowly, by migration UUID."""
+        return self._link.slow()
+
     def may_be_early(self, migration: migration_lib.LiveMigration) -> bool:
         """Tell whether one may be on deck."""
         return self._is_automatic() and self._may_be_slow(

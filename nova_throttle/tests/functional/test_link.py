@@ -45,6 +45,9 @@ class LinkTestCase(test_transfer.TransferTestCase):
         """Have a guest be about to end, and said so."""
         self.send(server, 99, 0)
 
+    def waits(self, server):
+        return [str(wait) for wait in self.entry(server).waits_for]
+
     def deck(self):
         parts = self.src.manager._parts.throttle._admission.stages
         return parts[parts.deck].gates['deck-out'].owners
@@ -87,6 +90,11 @@ class DeckTestCase(LinkTestCase):
         self.assertEqual(self.uuids(a), self.gate().owners)
         self.assertEqual(self.uuids(b), self.deck())
         self.assertEqual([1, 2], [self.entry(s).position for s in (b, c)])
+        self.assertEqual(
+            ['on deck', 'gate full: transfer-out (1 of 1 in progress)'],
+            self.waits(b)[:2],
+        )
+        self.assertNotIn('on deck', self.waits(c))
         self.send(b, 1, 99, memory_iteration=1)
         self.end(a)
         self.wait_speeds(b, 1, 100)
@@ -186,6 +194,10 @@ class AsideTestCase(LinkTestCase):
         self.stall(a)
         self.wait_speeds(a, 100, 1)
         self.guests.wait_running(b)
+        self.assertEqual(
+            ['stepped aside', 'gate full: transfer-out (1 of 1 in progress)'],
+            self.waits(a)[:2],
+        )
         self.assertEqual(self.uuids(b), self.gate().owners)
         self.wait_speeds(b, 100)
         self.end(b)

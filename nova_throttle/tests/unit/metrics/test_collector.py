@@ -128,6 +128,14 @@ class CollectorTestCase(testtools.TestCase):
             self.read('queue_oldest_wait_seconds', 'state'),
         )
 
+    def test_what_is_on_deck_waits_for_the_link(self):
+        self.queue = (entry('a'), entry('b'))
+        self.enter('a', State.TRANSFERRING)
+        self.enter('b', State.QUEUED)
+        found = self.read('queue_length', 'state', 'class')
+        self.assertEqual(1, found['prepared', 'normal'])
+        self.assertEqual(1, found['queued', 'normal'])
+
     def test_states(self):
         self.enter('a', State.TRANSFERRING)
         self.enter('b', State.ARRIVED)

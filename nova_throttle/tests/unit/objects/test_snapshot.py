@@ -40,7 +40,7 @@ HASHES = {
     'Snapshot': '1.3-9f7ad968d33d0c12a713bcf353bab48c',
     agreement.Tell.obj_name(): '2.0-8343a79d665a8d7230ded6efadd84481',
     'TransferProgress': '1.0-7beee0d15552784d9698f055dc0de944',
-    'Wait': '1.5-c5e7abce74e1b9615e6d792558b68578',
+    'Wait': '1.6-d5e5f9bc29940826537e480ee48125f9',
 }
 
 # An older reader refuses any other.

@@ -290,7 +290,6 @@ def write_compute(
         'graceful_shutdown_timeout': 80,
     }
     if shared:
-        plan.shared_instances.mkdir(exist_ok=True)
         sections['DEFAULT']['instances_path'] = plan.shared_instances
     venv = plan.venv('cloud' if throttle is None else 'throttled')
     sections |= _libvirt(plan, host, venv)
@@ -330,6 +329,8 @@ def write_libvirt(plan: Plan, host: str) -> None:
     progress is one, and a connection that is full is closed as dead.
     """
     place = plan.host_dir(host) / 'etc-libvirt'
+    # libvirtd passes over a directory that is not there when it starts.
+    plan.shared_instances.mkdir(exist_ok=True)
     shell.run('cp', '-a', '/etc/libvirt/.', str(place))
     shutil.rmtree(place / 'qemu/networks/autostart', ignore_errors=True)
     (place / 'libvirtd.conf').write_text(

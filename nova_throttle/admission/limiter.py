@@ -73,11 +73,9 @@ class Limiter:
         :raises AlreadyOwner: if it has one.
         :raises GateFull: if none is free.
         """
-        if owner in self._owners:
-            raise exception.AlreadyOwner(owner=owner, gate=self.name)
-        if self.room() <= 0:
+        if owner not in self._owners and self.room() <= 0:
             raise exception.GateFull(gate=self.name, limit=self.limit)
-        self._owners[owner] = None
+        self.adopt(owner)
 
     def adopt(self, owner: str) -> None:
         """Give a slot to an owner that is in progress whatever we say.

@@ -2,28 +2,26 @@
 
 """One stage: gates whose slots a request gets all at once, or none of them.
 
-Those of this host and those kept elsewhere alike. What enters, waits here,
-is taken in its turn, and gives its slots back by its own name.
+Those of this host and those kept elsewhere alike. What enters waits here, and
+is taken in its turn.
 """
 
 from collections.abc import Callable
 from collections.abc import Mapping
 import math
 
-from nova_throttle.admission import asking
-from nova_throttle.admission import limiter
 from nova_throttle.admission import queue
 from nova_throttle.admission import remote
 from nova_throttle.admission import request as request_lib
+from nova_throttle.admission import slots
 from nova_throttle.admission import snapshot as snapshot_lib
-from nova_throttle import exception
 
 Request = request_lib.Request
 Standing = remote.Standing
 Waiting = queue.Waiting
 
 
-class Stage:
+class Stage(slots.Slots):
     """Decide which request is next at one set of gates.
 
     Not thread-safe: the controller holds its lock around every call.
@@ -42,20 +40,8 @@ class Stage:
         patience: int,
         is_open: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.name = name
-        self._is_open = is_open
-        self.gates = {n: limiter.Limiter(n, s) for n, s in gates.items()}
+        super().__init__(name, gates, is_open)
         self.queue = queue.WaitQueue(patience)
-        self.asking = asking.Asking()
-
-    def check(self, needs: request_lib.Needs) -> None:
-        """See that all gates of this host are of this stage.
-
-        :raises UnknownGate: if one is not.
-        """
-        for gate in needs.gates:
-            if gate not in self.gates:
-                raise exception.UnknownGate(gate=gate)
 
     def enter(
         self,
@@ -81,7 +67,7 @@ class Stage:
 
     def next(self) -> Waiting | None:
         """Return the first request that can start now."""
-        return self.queue.next(self._room)
+        return self.queue.next(self.room)
 
     def take(self, waiting: Waiting) -> None:
         """Make a request that waits the owner of its slots."""
@@ -90,31 +76,6 @@ class Stage:
             self.asking.remove(waiting, Standing.HOLDS)
         for gate in waiting.needs.gates:
             self.gates[gate].acquire(waiting.uuid)
-
-    def adopt(self, request: Request, needs: request_lib.Needs) -> None:
-        """Make a request that is in progress an owner, beyond any limit."""
-        for gate in needs.gates:
-            self.gates[gate].adopt(request.migration_uuid)
-        self.asking.say_all(request, needs, Standing.HOLDS)
-
-    def note_end(self, request: Request, needs: request_lib.Needs) -> None:
-        """Note that a request gives its slots back soon."""
-        news = [
-            self.gates[gate].note_end(request.migration_uuid)
-            for gate in needs.gates
-        ]
-        if any(news):
-            self.asking.say_all(request, needs, Standing.ENDS)
-
-    def will_have_room(self) -> bool:
-        """Tell whether each gate has a slot, or soon has one again."""
-        return all(gate.soon() > 0 for gate in self.gates.values())
-
-    def give_back(self, request: Request, needs: request_lib.Needs) -> None:
-        """Take the slots of a request back."""
-        for gate in needs.gates:
-            self.gates[gate].release(request.migration_uuid)
-        self.asking.say_all(request, needs, Standing.GONE)
 
     def grant(self, waiting: Waiting, gate: request_lib.RemoteGate) -> bool:
         """Use a slot of a gate kept elsewhere, keep it, or decline.
@@ -211,7 +172,7 @@ class Stage:
 
     def free(self, gates: tuple[str, ...]) -> float:
         """Tell how many requests could start, but for what is elsewhere."""
-        free = min((self._room(gate) for gate in gates), default=math.inf)
+        free = min((self.room(gate) for gate in gates), default=math.inf)
         if free <= 0:
             return 0
         kept = self.reservations()
@@ -219,10 +180,7 @@ class Stage:
 
     def reservations(self) -> queue.Reservations:
         """Tell for whom slots are kept, in their order, by gate."""
-        return self.queue.reservations(self._room)
+        return self.queue.reservations(self.room)
 
     def _may_start(self, waiting: Waiting) -> bool:
-        return self.queue.may_start(waiting, self._room)
-
-    def _room(self, gate: str) -> float:
-        return self.gates[gate].room() if self._is_open() else 0
+        return self.queue.may_start(waiting, self.room)

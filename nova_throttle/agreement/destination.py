@@ -12,12 +12,13 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 
+from nova_throttle.agreement import claim as claim_lib
 from nova_throttle.agreement import gates as gates_lib
 from nova_throttle.agreement import ledger as ledger_lib
 from nova_throttle.agreement import messages
 from nova_throttle import exception
 
-Fact = ledger_lib.Fact
+Fact = claim_lib.Fact
 
 # Of transfers at a time, whatever a source says.
 MOST_TRANSFERS = 8
@@ -212,7 +213,7 @@ class Destination(gates_lib.Gates):
             named[item.gate].add(item.migration_uuid)
             claim = self._ledgers[item.gate].hear(item, ask)
             if claim is not None:
-                self._offered(claim)
+                self._due.add(claim.source)
         if ask.complete:
             for name, ledger in self._ledgers.items():
                 ledger.forget_all_but(named[name], ask)
@@ -238,7 +239,7 @@ class Destination(gates_lib.Gates):
 
 
 def _offers(
-    claims: Iterable[list[ledger_lib.Claim]], life: int
+    claims: Iterable[list[claim_lib.Claim]], life: int
 ) -> tuple[messages.Offer, ...]:
     # The number of any other means nothing to this life of its source.
     return tuple(
@@ -250,7 +251,7 @@ def _offers(
 
 
 def _gate(
-    ledger: ledger_lib.Ledger, claims: list[ledger_lib.Claim]
+    ledger: ledger_lib.Ledger, claims: list[claim_lib.Claim]
 ) -> messages.Gate:
     state, positions = ledger.state(), ledger.positions()
     return messages.Gate(

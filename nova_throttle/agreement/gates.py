@@ -133,11 +133,7 @@ class Gates:
             link = self._ledgers[messages.TRANSFER_IN]
             still = still or not link.will_have_room()
         for claim in ledger.give(still):
-            self._offered(claim)
-
-    def _offered(self, claim: ledger_lib.Claim) -> None:
-        """Note that a source has to get an offer."""
-        self._due.add(claim.source)
+            self._due.add(claim.source)
 
     def _news(self) -> dict[str, tuple[object, ...]]:
         """Return what those that wait have to know, by gate."""

@@ -11,79 +11,17 @@ Not thread-safe: the destination holds its lock around every call.
 
 from collections.abc import Collection
 from collections.abc import Iterator
-import dataclasses
-import heapq
 import itertools
 
 from nova_throttle.admission import limiter
-from nova_throttle.admission import priority
 from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.agreement import claim as claim_lib
+from nova_throttle.agreement import line
 from nova_throttle.agreement import messages
 
+Claim = claim_lib.Claim
+Fact = claim_lib.Fact
 Standing = messages.Standing
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Fact:
-    """What the record of a migration to this host says.
-
-    :param gates: names of the gates that it owns a slot of because it is in
-        progress; none while it is queued.
-    """
-
-    migration_uuid: str
-    instance_uuid: str
-    source: str
-    gates: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(slots=True, eq=False)
-class Claim:
-    """One request for a slot, or owner of one.
-
-    :param item: how it stands with its source.
-    :param source: that host.
-    :param incarnation: of the message that the item came with.
-    :param serial: of that message.
-    :param owns: whether it has a slot.
-    :param offered: whether it has a slot that its source has not been seen
-        to take.
-    :param doubted: whether it was found like this before.
-    :param by_fact: whether it owns a slot because it is in progress, not by
-        an offer: only facts, or its source's word that it is, go beyond.
-    :param turn: its latest entry among those that a slot is given to; 0 if
-        none is.
-    """
-
-    item: messages.Item
-    source: str
-    incarnation: int
-    serial: int
-    owns: bool = False
-    offered: bool = False
-    doubted: bool = False
-    by_fact: bool = False
-    turn: int = 0
-
-    @property
-    def uuid(self) -> str:
-        """The migration UUID."""
-        return self.item.migration_uuid
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """Its position among those that wait."""
-        item = self.item
-        return priority.rank(item.priority, item.arrival), item.arrival
-
-    def is_older(self, ask: messages.Ask) -> bool:
-        """Tell whether a message is news about it."""
-        known = self.incarnation, self.serial
-        return known < (ask.incarnation, ask.serial)
-
-    def offer(self) -> messages.Offer:
-        """Return the offer of its slot."""
-        return messages.Offer(self.uuid, self.item.gate, self.serial)
 
 
 class Ledger:
@@ -98,8 +36,7 @@ class Ledger:
         # Whether a fact shows an owner, and not only one that may be.
         self._is_seen = name == messages.DESTINATION
         self._claims: dict[str, Claim] = {}
-        self._ready: list[tuple[int, int, int, Claim]] = []
-        self._turns = itertools.count(1)
+        self._line = line.Line()
         # Which wait, with their positions, if that is known.
         self._positions: dict[str, int] | None = None
         # How many have left without a slot.
@@ -166,15 +103,14 @@ class Ledger:
         :param still: none is to be given.
         """
         self._positions = None
-        while not still and self._ready and self._gate.room() > 0:
-            *_, turn, claim = heapq.heappop(self._ready)
-            # Any other entry is one of before it left the line.
-            if claim.turn == turn:
-                self._gate.acquire(claim.uuid)
-                claim.owns = claim.offered = True
-                claim.doubted = False
-                claim.turn = 0
-                yield claim
+        while not still and self._gate.room() > 0:
+            claim = self._line.pop()
+            if claim is None:
+                return
+            self._gate.acquire(claim.uuid)
+            claim.owns = claim.offered = True
+            claim.doubted = False
+            yield claim
 
     # What sources say
 
@@ -235,16 +171,8 @@ class Ledger:
         else:
             self._release(claim)
             if standing in messages.ASKING:
-                self._line_up(claim)
+                self._line.add(claim)
         return False
-
-    def _line_up(self, claim: Claim) -> None:
-        if len(self._ready) > 2 * len(self._claims):
-            # What left is forgotten in bulk: a heap cannot drop it.
-            self._ready = [i for i in self._ready if i[3].turn == i[2]]
-            heapq.heapify(self._ready)
-        claim.turn = next(self._turns)
-        heapq.heappush(self._ready, (*claim.order, claim.turn, claim))
 
     # Facts
 

@@ -16,8 +16,8 @@ from nova import objects
 from oslo_log import log as logging
 
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import claim as claim_lib
 from nova_throttle.agreement import counting
-from nova_throttle.agreement import ledger
 from nova_throttle.agreement import messages
 from nova_throttle.compute import border
 from nova_throttle.compute import compat
@@ -122,7 +122,7 @@ class Arrivals:
 
     def _facts(
         self, context: border.Context, **only: str
-    ) -> list[ledger.Fact]:
+    ) -> list[claim_lib.Fact]:
         found = objects.MigrationList.get_by_filters(
             context,
             {
@@ -133,7 +133,7 @@ class Arrivals:
             },
         )
         return [
-            ledger.Fact(
+            claim_lib.Fact(
                 migration.uuid,
                 migration.instance_uuid,
                 migration.source_compute,
@@ -144,11 +144,11 @@ class Arrivals:
             if migration.dest_compute == self._manager.host
         ]
 
-    def _sources(self, facts: list[ledger.Fact]) -> set[str]:
+    def _sources(self, facts: list[claim_lib.Fact]) -> set[str]:
         known = self._gate.migrations().values()
         return {fact.source for fact in facts}.union(known)
 
-    def _arrives(self, context: border.Context, fact: ledger.Fact) -> bool:
+    def _arrives(self, context: border.Context, fact: claim_lib.Fact) -> bool:
         """Tell whether a migration of a dead source still comes."""
         try:
             instance = objects.Instance.get_by_uuid(
@@ -164,7 +164,7 @@ class Arrivals:
         self,
         context: border.Context,
         known: list[str],
-        facts: list[ledger.Fact],
+        facts: list[claim_lib.Fact],
     ) -> None:
         open_records = {fact.migration_uuid for fact in facts}
         for uuid in known:

@@ -7,7 +7,7 @@ import dataclasses
 import random
 
 from nova_throttle.admission import priority
-from nova_throttle.agreement import ledger
+from nova_throttle.agreement import claim as claim_lib
 from nova_throttle.tests.sim import bus
 from nova_throttle.tests.sim import faults
 from nova_throttle.tests.sim import host as host_lib
@@ -111,7 +111,7 @@ class World:
         One whose source is dead counts only if its hypervisor shows it.
         """
         return [
-            ledger.Fact(
+            claim_lib.Fact(
                 m.uuid, f'instance of {m.uuid}', m.source, self._owned(host, m)
             )
             for m in self._known_to(host)
@@ -192,7 +192,7 @@ class World:
         migration.arrived = True
         self.loop.note('arrives', migration.uuid, host.name)
         if host.destination is not None:
-            fact = ledger.Fact(
+            fact = claim_lib.Fact(
                 migration.uuid, 'of it', migration.source, ('destination',)
             )
             host.destination.incoming.arrives(fact)

@@ -5,8 +5,8 @@
 import testtools
 
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import claim as claim_lib
 from nova_throttle.agreement import destination
-from nova_throttle.agreement import ledger
 from nova_throttle.agreement import messages
 
 GATE = messages.DESTINATION
@@ -56,7 +56,7 @@ class DestinationTestCase(testtools.TestCase):
 
     def fact(self, name, active=True, source='s'):
         gates = (GATE,) if active else ()
-        return ledger.Fact(name, f'i-{name}', source, gates)
+        return claim_lib.Fact(name, f'i-{name}', source, gates)
 
     def test_served_by_arrival_whatever_the_source(self):
         self.hear(1, m9=READY)

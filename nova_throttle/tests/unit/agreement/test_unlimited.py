@@ -9,8 +9,8 @@ import testtools
 
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import standstill
+from nova_throttle.agreement import claim as claim_lib
 from nova_throttle.agreement import destination
-from nova_throttle.agreement import ledger
 from nova_throttle.agreement import messages
 from nova_throttle.agreement import outgoing
 from nova_throttle.agreement import source as source_lib
@@ -165,7 +165,7 @@ class DestinationTestCase(testtools.TestCase):
         return self.gates.state(gate).owners
 
     def fact(self, name='m1'):
-        return ledger.Fact(name, f'i-{name}', 's', (DESTINATION, INTO))
+        return claim_lib.Fact(name, f'i-{name}', 's', (DESTINATION, INTO))
 
     def test_sources_are_told_of_a_limit_that_comes_or_goes(self):
         self.hear(1, messages.Item('m1', 'i-m1', DESTINATION, HOLDS))

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from nova_throttle.drain import course as course_lib
 from nova_throttle.drain import facts as facts_lib
+from nova_throttle.drain import options as options_lib
 from nova_throttle.drain import pace
 from nova_throttle.drain import plan
 from nova_throttle.drain import progress
@@ -75,7 +76,7 @@ class Run:
         self,
         cloud: Cloud,
         host: str,
-        options: course_lib.Options,
+        options: options_lib.Options,
         show: Callable[[Picture], None],
         say: Callable[[str], None],
         interval: float,
@@ -151,7 +152,7 @@ class Run:
         own = [m for m in facts.migrations if m.server == server.uuid]
         last = own[-1] if own else None
         if last and last.status == 'cancelled':
-            self._course.aborted(server.uuid)
+            self._course.attempts.aborted(server.uuid)
             self._notes.append(f'{server.name} was aborted')
             return
         try:
@@ -163,7 +164,8 @@ class Run:
     def _failed(
         self, server: facts_lib.Server, reason: str, host: str = ''
     ) -> None:
-        self._course.failed(server.uuid, reason, time.monotonic(), host)
+        attempts = self._course.attempts
+        attempts.failed(server.uuid, reason, time.monotonic(), host)
         self._notes.append(f'{server.name} failed: {reason}')
 
     def _take(self, step: course_lib.Step) -> None:
@@ -187,10 +189,10 @@ class Run:
         try:
             ask(step.server.uuid, step.target)
         except exception.CloudRefused as error:
-            self._course.asked(step)
+            self._course.attempts.asked(step.server, step.target)
             self._failed(step.server, str(error), step.target or '')
         else:
-            self._course.asked(step)
+            self._course.attempts.asked(step.server, step.target)
             where = f' to {step.target}' if step.target else ''
             self._notes.append(
                 f'{step.server.name} asked for: {step.way.value}{where}'

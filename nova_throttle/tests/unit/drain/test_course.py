@@ -8,6 +8,7 @@ import testtools
 
 from nova_throttle.drain import course as course_lib
 from nova_throttle.drain import facts as facts_lib
+from nova_throttle.drain import options as options_lib
 from nova_throttle.tests.unit.drain import base
 
 
@@ -15,7 +16,7 @@ class CourseTestCase(testtools.TestCase):
     def begin(self, **options):
         self.now = 0
         self.course = course_lib.Course(
-            course_lib.Options(**options), self.now
+            options_lib.Options(**options), self.now
         )
 
     def steps(self, *servers, **more):
@@ -24,7 +25,7 @@ class CourseTestCase(testtools.TestCase):
         steps = self.course.steps(facts, self.now)
         for step in steps:
             if isinstance(step, course_lib.Ask):
-                self.course.asked(step)
+                self.course.attempts.asked(step.server, step.target)
         return [
             (step.server.name, step.target)
             if isinstance(step, course_lib.Ask)
@@ -55,7 +56,7 @@ class CourseTestCase(testtools.TestCase):
         self.begin(retry_after=10)
         a, b = map(base.server, 'ab')
         self.steps(a)
-        self.course.failed('uuid-a', 'broken', self.now, 'd1')
+        self.course.attempts.failed('uuid-a', 'broken', self.now, 'd1')
         self.assertEqual([], self.steps(a))
         self.assertFalse(self.over(a))
         self.now = 10
@@ -65,9 +66,11 @@ class CourseTestCase(testtools.TestCase):
         self.begin(retry_after=0, max_failures=1)
         a = base.server('a')
         self.steps(a)
-        self.course.failed('uuid-a', 'No valid host was found', self.now)
+        self.course.attempts.failed(
+            'uuid-a', 'No valid host was found', self.now
+        )
         self.assertEqual([('a', None)], self.steps(a))
-        self.assertEqual(0, self.course.failures)
+        self.assertEqual(0, self.course.attempts.failures)
 
     def test_attempts(self):
         self.begin(retry_after=0, attempts=2)
@@ -75,7 +78,7 @@ class CourseTestCase(testtools.TestCase):
         for _ in range(2):
             self.assertFalse(self.over(a))
             self.assertEqual(1, len(self.steps(a)))
-            self.course.failed('uuid-a', 'broken', self.now)
+            self.course.attempts.failed('uuid-a', 'broken', self.now)
         self.assertEqual([], self.steps(a))
         self.assertTrue(self.over(a))
         self.assertEqual(['broken; 2 attempts'], self.reasons(a))
@@ -84,7 +87,7 @@ class CourseTestCase(testtools.TestCase):
         self.begin(retry_after=0)
         a = base.server('a')
         self.steps(a)
-        self.course.aborted('uuid-a')
+        self.course.attempts.aborted('uuid-a')
         self.assertEqual([], self.steps(a))
         self.assertTrue(self.over(a))
         self.assertEqual(['its migration was aborted'], self.reasons(a))
@@ -147,7 +150,7 @@ class CourseTestCase(testtools.TestCase):
         self.begin(max_failures=1, retry_after=0)
         a, b, c = map(base.server, 'abc')
         self.steps(a)
-        self.course.failed('uuid-a', 'broken', self.now)
+        self.course.attempts.failed('uuid-a', 'broken', self.now)
         moving = (
             base.migration('b', 'queued', 1),
             base.migration('c', 'running', 2),

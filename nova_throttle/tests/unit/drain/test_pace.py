@@ -5,6 +5,7 @@
 import testtools
 
 from nova_throttle.drain import course as course_lib
+from nova_throttle.drain import options as options_lib
 from nova_throttle.drain import pace as pace_lib
 from nova_throttle.drain import progress
 from nova_throttle.tests.unit.drain import base
@@ -108,7 +109,7 @@ class RestTestCase(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.course = course_lib.Course(course_lib.Options(attempts=2), 0)
+        self.course = course_lib.Course(options_lib.Options(attempts=2), 0)
 
     def memory(self, facts, course=None):
         to_come = (course or self.course).to_come(facts)
@@ -116,9 +117,9 @@ class RestTestCase(testtools.TestCase):
 
     def try_all(self, facts, now):
         for step in self.course.steps(facts, now):
-            self.course.asked(step)
+            self.course.attempts.asked(step.server, step.target)
         for server in self.course.ended(facts):
-            self.course.failed(server.uuid, 'no', now)
+            self.course.attempts.failed(server.uuid, 'no', now)
 
     def test_what_has_used_up_its_attempts_is_not_counted(self):
         facts = base.host(base.server('a'))
@@ -133,12 +134,12 @@ class RestTestCase(testtools.TestCase):
         a, b = base.server('a'), base.server('b')
         facts = base.host(a, b)
         for step in self.course.steps(facts, 0):
-            self.course.asked(step)
-        self.course.aborted(a.uuid)
+            self.course.attempts.asked(step.server, step.target)
+        self.course.attempts.aborted(a.uuid)
         self.assertEqual(1024, self.memory(facts))
 
     def test_after_too_many_failures_only_what_moves_is_counted(self):
-        options = course_lib.Options(max_failures=1)
+        options = options_lib.Options(max_failures=1)
         self.course = course_lib.Course(options, 0)
         facts = base.host(base.server('a'), base.server('b'))
         self.try_all(facts, 0)

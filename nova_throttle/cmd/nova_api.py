@@ -5,6 +5,7 @@
 import argparse
 
 from nova_throttle.cmd import plain
+from nova_throttle.drain import api
 from nova_throttle.drain import cloud as cloud_lib
 
 
@@ -22,7 +23,7 @@ class Command(plain.Command):
 
     def cloud(self, parsed_args: argparse.Namespace) -> cloud_lib.Cloud:
         """Return Nova's API."""
-        return cloud_lib.Cloud(parsed_args.os_cloud)
+        return cloud_lib.Cloud(api.Api(parsed_args.os_cloud))
 
 
 class HostCommand(Command):

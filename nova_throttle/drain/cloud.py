@@ -1,58 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Nova's API, by openstacksdk: translates, decides nothing.
-
-The library is an extra of the package, and imported here only.
-"""
+"""What a drain needs of Nova's API: translates, decides nothing."""
 
 from collections.abc import Iterable
 from collections.abc import Iterator
 import datetime
 from typing import Any
-import warnings
 
+from nova_throttle.drain import api as api_lib
 from nova_throttle.drain import facts as facts_lib
 from nova_throttle.drain import history
 from nova_throttle import exception
 
-try:
-    from keystoneauth1 import exceptions as auth_exceptions
-    import openstack
-    from openstack import exceptions as sdk_exceptions
-except ImportError:
-    openstack = None
-
-# The newest that is needed: reasons of failed events. All releases have it.
-MICROVERSION = '2.84'
-
 
 class Cloud:
-    """Nova's API for an administrator.
+    """What Nova says of hosts and servers, and can be asked to do.
 
-    :param name: of a cloud in clouds.yaml; None is what OS_* say.
-    :raises MissingLibrary: if openstacksdk is not installed.
-    :raises CloudAway: if there is no way to the API.
+    :param api: what requests are sent with.
     """
 
-    def __init__(self, name: str | None = None) -> None:
-        if openstack is None:
-            raise exception.MissingLibrary(name='openstacksdk')
-        try:
-            # Nobody but the environment, clouds.yaml and the option decides.
-            # What the library warns of, such as of OS_COMPUTE_API_VERSION,
-            # is of no consequence here.
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore')
-                self._compute = openstack.connect(cloud=name).compute
-        except _failures() as error:
-            raise exception.CloudAway(reason=str(error)) from error
+    def __init__(self, api: api_lib.Api) -> None:
+        self._api = api
         # Servers that have left: they do not change their size.
         self._moved: dict[str, facts_lib.Server] = {}
 
     def services(self) -> list[facts_lib.Service]:
         """Return the nova-compute of every host."""
-        found = self._get('/os-services', binary='nova-compute')['services']
-        return [_service(each) for each in found]
+        answer = self._api.get('/os-services', binary='nova-compute')
+        return [_service(each) for each in answer['services']]
 
     def service(self, host: str) -> facts_lib.Service:
         """Return the nova-compute of a host.
@@ -84,14 +59,14 @@ class Cloud:
     def servers(self, host: str) -> Iterator[facts_lib.Server]:
         """Return the servers of all projects on a host."""
         path, query = '/servers/detail', {'host': host, 'all_tenants': 'True'}
-        for item in self._pages(path, 'servers', query):
+        for item in self._api.pages(path, 'servers', query):
             server = _server(item)
             if server.host == host:
                 yield server
 
     def migrations(self, host: str) -> list[facts_lib.Migration]:
         """Return the migrations out of a host, the oldest first."""
-        items = self._pages('/os-migrations', 'migrations', {'host': host})
+        items = self._api.pages('/os-migrations', 'migrations', {'host': host})
         found = [_migration(item) for item in items]
         return sorted(
             (each for each in found if each.source == host),
@@ -101,7 +76,7 @@ class Cloud:
     def server(self, uuid: str) -> facts_lib.Server | None:
         """Return a server; None if there is none any more."""
         try:
-            return _server(self._get(f'/servers/{uuid}')['server'])
+            return _server(self._api.get(f'/servers/{uuid}')['server'])
         except exception.CloudRefused:
             return None
 
@@ -109,20 +84,20 @@ class Cloud:
         """Return what was done with a server, with its events."""
         path = f'/servers/{uuid}/os-instance-actions'
         return [
-            self._get(f'{path}/{each["request_id"]}')['instanceAction']
-            for each in self._get(path)['instanceActions']
+            self._api.get(f'{path}/{each["request_id"]}')['instanceAction']
+            for each in self._api.get(path)['instanceActions']
             if each['action'] in ('live-migration', 'migrate')
         ]
 
     def close(self, service: facts_lib.Service, reason: str) -> None:
         """Have nothing scheduled to a host any more."""
         body = {'status': 'disabled', 'disabled_reason': reason}
-        self._send('PUT', f'/os-services/{service.id}', body)
+        self._api.send('PUT', f'/os-services/{service.id}', body)
 
     def open(self, service: facts_lib.Service) -> None:
         """Have servers scheduled to a host again."""
         body = {'status': 'enabled'}
-        self._send('PUT', f'/os-services/{service.id}', body)
+        self._api.send('PUT', f'/os-services/{service.id}', body)
 
     def migrate_live(self, uuid: str, target: str | None) -> None:
         """Ask for a live migration.
@@ -144,12 +119,12 @@ class Cloud:
     def force_complete(self, migration: facts_lib.Migration) -> None:
         """Have a guest on the wire paused, so that it arrives."""
         path = f'/servers/{migration.server}/migrations/{migration.id}'
-        self._send('POST', f'{path}/action', {'force_complete': None})
+        self._api.send('POST', f'{path}/action', {'force_complete': None})
 
     def abort(self, migration: facts_lib.Migration) -> None:
         """Abort a live migration, wherever it is."""
         path = f'/servers/{migration.server}/migrations/{migration.id}'
-        self._send('DELETE', path)
+        self._api.send('DELETE', path)
 
     def _unconfirmed(
         self, migrations: tuple[facts_lib.Migration, ...]
@@ -185,7 +160,7 @@ class Cloud:
             if each.kind != facts_lib.LIVE or each.status != 'running':
                 continue
             try:
-                items = self._get(f'/servers/{each.server}/migrations')
+                items = self._api.get(f'/servers/{each.server}/migrations')
             except exception.CloudRefused:
                 continue
             for item in items['migrations']:
@@ -196,60 +171,7 @@ class Cloud:
         return found
 
     def _act(self, uuid: str, body: dict[str, Any]) -> None:
-        self._send('POST', f'/servers/{uuid}/action', body)
-
-    def _pages(
-        self, path: str, name: str, query: dict[str, str]
-    ) -> Iterator[dict[str, Any]]:
-        while True:
-            answer = self._get(path, **query)
-            yield from answer[name]
-            if not answer.get(f'{name}_links') or not answer[name]:
-                return
-            last = answer[name][-1]
-            query = {**query, 'marker': last.get('uuid') or last['id']}
-
-    def _get(self, path: str, **query: str) -> Any:
-        return self._send('GET', path, query=query).json()
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        query: dict[str, str] | None = None,
-    ) -> Any:
-        more = {} if body is None else {'json': body}
-        try:
-            response = self._compute.request(
-                *(path, method),
-                params=query or {},
-                microversion=MICROVERSION,
-                **more,
-            )
-            sdk_exceptions.raise_from_response(response)
-        except sdk_exceptions.HttpException as error:
-            raise _translate(error, method) from error
-        except _failures() as error:
-            raise exception.CloudAway(reason=str(error)) from error
-        return response
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    return (auth_exceptions.ClientException, sdk_exceptions.SDKException)
-
-
-def _translate(error: Any, method: str) -> exception.ThrottleError:
-    """Tell what is refused from what may pass by itself.
-
-    A server with which Nova cannot do what it is asked for may make it fail
-    each time: it is to count as an attempt. Reading has no attempts.
-    """
-    reason = str(error.details or error)
-    away = error.status_code in (401, 429, 502, 503, 504)
-    if away or (method == 'GET' and error.status_code >= 500):
-        return exception.CloudAway(reason=reason)
-    return exception.CloudRefused(reason=reason)
+        self._api.send('POST', f'/servers/{uuid}/action', body)
 
 
 def _find(

@@ -77,7 +77,7 @@ class DrainTestCase(testtools.TestCase):
 
     def test_without_the_extra(self):
         self.useFixture(
-            fixtures.MonkeyPatch('nova_throttle.drain.cloud.openstack', None)
+            fixtures.MonkeyPatch('nova_throttle.drain.api.openstack', None)
         )
         self.assert_fails(
             1,

@@ -2,14 +2,11 @@
 
 """One accepted live migration, from its RPC request to its real end.
 
-It has one state, which changes along the table of lifecycle.py only. An abort
-is never lost between two steps: each step asks, under the lock, whether an
-abort came before it.
+What was asked for, what is known of it since, and the steps that it takes.
 """
 
 from collections.abc import Callable
 from collections.abc import Sequence
-import threading
 import time
 from typing import Any
 
@@ -18,24 +15,20 @@ from oslo_utils import timeutils
 from nova_throttle.admission import request as request_lib
 from nova_throttle.compute import border
 from nova_throttle.compute.source import hold as hold_lib
+from nova_throttle.compute.source import state_machine
 from nova_throttle import events
-from nova_throttle import exception
 from nova_throttle import lifecycle
 from nova_throttle.transfer import pace as pace_lib
 from nova_throttle.transfer import progress as progress_lib
 
 State = lifecycle.State
 
-# One for all: it is held for a few instructions, and a lock for each would be
-# a tenth of what a queued migration weighs.
-_LOCK = threading.Lock()
-
 # Seconds for which what a request came with need not be read again: it was
 # read to make it.
 NEW = 2.0
 
 
-class LiveMigration:
+class LiveMigration(state_machine.StateMachine):
     """What the source knows of a live migration.
 
     :param context: the request context that it runs under.
@@ -64,6 +57,7 @@ class LiveMigration:
         on_end: Callable[['LiveMigration'], None],
         state: State = State.QUEUED,
     ) -> None:
+        super().__init__(state)
         self.context = context
         self.destination = destination
         self.instance = instance
@@ -102,10 +96,6 @@ class LiveMigration:
         self.pace: pace_lib.Pace | None = None
         self.progress: progress_lib.Progress | None = None
         self._publish = publish
-        self._state = state
-        self._aborted = False
-        # What it waits with on its way to the driver.
-        self._waits_with: request_lib.Ticket | None = None
 
     def __repr__(self) -> str:
         return f'<LiveMigration {self.uuid}: {self._state.value}>'
@@ -129,11 +119,6 @@ class LiveMigration:
         )
 
     @property
-    def state(self) -> State:
-        """How far it has come."""
-        return self._state
-
-    @property
     def is_new(self) -> bool:
         """Whether what it came with was read a moment ago."""
         return (
@@ -150,27 +135,7 @@ class LiveMigration:
 
     def announce(self) -> None:
         """Tell of it, before it first changes its state."""
-        self._publish_from(self._state if self.carried_over else None)
-
-    def enter(self, state: State) -> None:
-        """Go on to another state, unless it is to be aborted.
-
-        :raises MigrationAborted: if an abort came before.
-        :raises IllegalTransition: if there is no way there.
-        """
-        with _LOCK:
-            self._refuse_if_aborted()
-            before = self._move(state)
-        self._tell(before)
-
-    def become(self, state: State) -> None:
-        """Go to another state, whether or not an abort came before.
-
-        :raises IllegalTransition: if there is no way there.
-        """
-        with _LOCK:
-            before = self._move(state)
-        self._tell(before)
+        self._tell(self._state if self.carried_over else None)
 
     def put_back(self, request: request_lib.Request) -> None:
         """Go back to the queue, with nothing prepared.
@@ -178,12 +143,9 @@ class LiveMigration:
         :param request: the same request, with a ticket of its own.
         :raises MigrationAborted: if an abort came before.
         """
-        with _LOCK:
-            self._refuse_if_aborted()
-            before = self._move(State.QUEUED)
+        with self._go(State.QUEUED, asks=True):
             self.request = request
             self.was_put_back = True
-        self._tell(before)
 
     def prepared(self, migrate_data: border.MigrateData) -> None:
         """Note that the destination has prepared.
@@ -192,15 +154,6 @@ class LiveMigration:
         """
         self.migrate_data = migrate_data
         self.become(State.PREPARED)
-
-    def wait_with(self, ticket: request_lib.Ticket) -> None:
-        """Have an abort from now on cancel a ticket that this waits with.
-
-        :raises MigrationAborted: if an abort came before.
-        """
-        with _LOCK:
-            self._refuse_if_aborted()
-            self._waits_with = ticket
 
     def undone(self) -> None:
         """Note that the destination holds nothing that preparing made."""
@@ -214,42 +167,7 @@ class LiveMigration:
         self.enter(State.TRANSFERRING)
         self.hold.enter_driver()
 
-    def request_abort(self) -> bool:
-        """Ask for an abort of an admitted migration.
-
-        :returns: whether it will be aborted on its way to the driver;
-            False if the driver has it, which must be asked then.
-        """
-        with _LOCK:
-            if self._state in (State.TRANSFERRING, State.ARRIVED, State.OVER):
-                return False
-            self._aborted = True
-            ticket = self._waits_with
-        if ticket is not None:
-            # If that comes too late, the last step before the driver sees it.
-            ticket.cancel()
-        return True
-
-    # The lock is held.
-
-    def _refuse_if_aborted(self) -> None:
-        if self._aborted:
-            raise exception.MigrationAborted(instance_uuid=self.instance.uuid)
-
-    def _move(self, state: State) -> State:
-        before = self._state
-        if state is not before:
-            lifecycle.check(before, state)
-            self._state = state
-        return before
-
-    # And here it is not.
-
-    def _tell(self, before: State) -> None:
-        if before is not self._state:
-            self._publish_from(before)
-
-    def _publish_from(self, before: State | None) -> None:
+    def _tell(self, before: State | None) -> None:
         self._publish(
             events.Transition(
                 migration_uuid=self.uuid,

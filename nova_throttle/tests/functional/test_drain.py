@@ -268,6 +268,8 @@ class DrainTestCase(drains.DrainTestCase):
         (row,) = self.rows(self.start('--deadline', '0.2s'), 1)
         self.assertEqual(a['id'], row['Server'])
         self.assertIn('its migration is ', row['Reason'])
+        # Nova's services are not to stop while they ask each other.
+        self.guests.wait_running(a)
 
     def test_force_complete_at_the_deadline(self):
         (a,) = self.boot()

@@ -164,10 +164,12 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             with late_post.made_ready(self, context, instance) as is_left:
                 if not is_left:
                     return None
-                return action_event.handle(
+                result = action_event.handle(
                     super().post_live_migration_at_destination,
                     *(context, instance, block_migration),
                 )
+            self._monitoring.observe_arrival(instance)
+            return result
         finally:
             self._arrivals.end(instance.uuid)
 

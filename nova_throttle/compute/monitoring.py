@@ -12,7 +12,9 @@ from nova import context as nova_context
 from oslo_log import log as logging
 
 from nova_throttle.compute import assembly as assembly_lib
+from nova_throttle.compute import border
 from nova_throttle.compute import compat
+from nova_throttle.compute.destination import downtime
 from nova_throttle.compute import notifications
 from nova_throttle.compute import report
 from nova_throttle import exception
@@ -38,6 +40,7 @@ class Monitoring:
         self._server: server_lib.Server | None = None
         if importlib.util.find_spec('prometheus_client') is not None:
             self._collector = _make_collector(parts)
+        self._driver = parts.manager.driver
         self._notifications = notifications.Notifications(parts)
         report.register(parts)
 
@@ -52,6 +55,13 @@ class Monitoring:
         :raises NoMetrics: if there are none here.
         """
         return self._known().text()
+
+    def observe_arrival(self, instance: border.Instance) -> None:
+        """See how a guest has come to this host."""
+        if self._collector is not None:
+            downtime.observe(
+                self._driver, instance, self._collector.course.note_downtime
+            )
 
     def bind(self) -> None:
         """Have the address of the metrics, if they are wanted at one.

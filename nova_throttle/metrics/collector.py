@@ -97,7 +97,7 @@ class Collector(registry_lib.Collector):
         self._snapshot = snapshot
         self._durable = durable
         self._paused = paused
-        self._course = course
+        self.course = course
         self.registry = prometheus_client.CollectorRegistry()
         self.registry.register(self)
 
@@ -122,7 +122,7 @@ class Collector(registry_lib.Collector):
 
     def _metrics(self) -> Iterator[metrics_core.Metric]:
         snapshot = self._snapshot()
-        states = self._course.states()
+        states = self.course.states()
         counts = collections.Counter(states.values())
         yield _gauge(
             'info',
@@ -156,8 +156,9 @@ class Collector(registry_lib.Collector):
             (),
             [((), float(self._durable()))],
         )
-        yield from self._course.finished.collect()
-        yield from self._course.durations.collect()
+        yield from self.course.finished.collect()
+        yield from self.course.durations.collect()
+        yield from self.course.downtimes.collect()
 
 
 def _gauge(

@@ -26,6 +26,9 @@ _BUCKETS = (
     *(1800.0, 3600.0, 7200.0, 14400.0, 43200.0),
 )
 
+# Seconds, from what nobody notices to what breaks connections.
+_DOWNTIMES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
 
 class Course:
     """Listens to what happens to the live migrations of one host.
@@ -41,6 +44,12 @@ class Course:
             'How long live migrations were in a state, once they have left it',
             ['state'],
             buckets=_BUCKETS,
+            registry=None,
+        )
+        self.downtimes = prometheus_client.Histogram(
+            'nova_throttle_downtime_seconds',
+            'How long guests paused at the end that came to this host',
+            buckets=_DOWNTIMES,
             registry=None,
         )
         self.finished = prometheus_client.Counter(
@@ -67,6 +76,10 @@ class Course:
             result = _result(transition)
             if result is not None:
                 self.finished.labels(result).inc()
+
+    def note_downtime(self, seconds: float) -> None:
+        """Take up for how long a guest has paused that came here."""
+        self.downtimes.observe(seconds)
 
     def states(self) -> Mapping[str, State]:
         """Return the state of each live migration that is not over."""

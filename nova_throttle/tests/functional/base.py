@@ -24,6 +24,10 @@ from nova_throttle import fixture
 PATIENCE = 120
 
 
+# A flag of libvirt's jobStats, which Nova's fake has not.
+COMPLETED = 1
+
+
 def preparation(manager):
     """Name the method with which a destination prepares.
 
@@ -64,6 +68,9 @@ class Guests:
         # its speed at the start, followed by each that was set.
         self.stats = {}
         self.speeds = {}
+        # For how many milliseconds each guest pauses at the end; None is not
+        # known.
+        self.downtime = 80
 
     def hold(self, *servers):
         with self._changed:
@@ -134,6 +141,16 @@ class Guests:
             # Nova's fake of before 34 always shows a job, libvirt does not.
             return {'type': fakelibvirt.VIR_DOMAIN_JOB_NONE}
         return {'type': domain._job_type}
+
+    def completed_stats(self, domain):
+        """Stand in for libvirt's jobStats of a job that is over."""
+        if self.downtime is None:
+            return {'type': fakelibvirt.VIR_DOMAIN_JOB_NONE}
+        return {
+            'type': fakelibvirt.VIR_DOMAIN_JOB_COMPLETED,
+            'downtime': self.downtime + 3600000,
+            'downtime_net': self.downtime,
+        }
 
     def abort(self, domain):
         """Stand in for libvirt's abortJob."""
@@ -228,9 +245,20 @@ class ThrottleTestCase(
         self.useFixture(
             fixtures.MonkeyPatch(
                 'nova.tests.fixtures.libvirt.Domain.jobStats',
-                lambda domain, flags=0: self.guests.job_stats(domain),
+                lambda domain, flags=0: (
+                    self.guests.completed_stats(domain)
+                    if flags & COMPLETED
+                    else self.guests.job_stats(domain)
+                ),
             )
         )
+        for name, value in (('COMPLETED', COMPLETED), ('KEEP_COMPLETED', 2)):
+            self.useFixture(
+                fixtures.MonkeyPatch(
+                    'nova.tests.fixtures.libvirt.VIR_DOMAIN_JOB_STATS_' + name,
+                    value,
+                )
+            )
         self.useFixture(
             fixtures.MonkeyPatch(
                 'nova.tests.fixtures.libvirt.Domain.migrateSetMaxSpeed',

@@ -74,6 +74,11 @@ class MetricsTestCase(base.ThrottleTestCase):
         total = 'finished_migrations_total', 'src', 'completed'
         self.wait_for(lambda: self.scrape()[total] == 2)
         found = self.scrape()
+        arrived = self.scrape('dest')
+        self.assertEqual(2, arrived['downtime_seconds_count', 'dest'])
+        # Without what the clocks of the hosts differ by.
+        self.assertEqual(2, arrived['downtime_seconds_bucket', 'dest', '0.1'])
+        self.assertEqual(0, found['downtime_seconds_count', 'src'])
         for state in ('queued', 'preparing', 'transferring', 'arrived'):
             name = 'state_duration_seconds_count', 'src', state
             self.assertEqual(2, found[name], state)

@@ -99,7 +99,8 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
                 )
             except Exception as error:
                 # A host without a proper name is refused before all else.
-                if observer.has_ended or _is_refusal(error):
+                is_refusal = isinstance(error, exception.InvalidHostname)
+                if observer.has_ended or is_refusal:
                     raise
                 LOG.exception(
                     'A live migration was not begun, or not watched',
@@ -343,6 +344,6 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         completed = driver.libvirt.VIR_DOMAIN_JOB_COMPLETED
         return bool(job.kind_of(self._host, instance) == completed)
 
-
-def _is_refusal(error: Exception) -> bool:
-    return isinstance(error, exception.InvalidHostname)
+    def downtime_of(self, instance: border.Instance) -> float | None:
+        """Return for how many seconds a guest that came here has paused."""
+        return job.downtime(self._host, instance)

@@ -2,7 +2,8 @@
 
 """What libvirt shows of a migration that nobody here waits for.
 
-It began before nova-compute was restarted, and libvirt goes on with it alone.
+It began before nova-compute was restarted, and libvirt goes on with it alone;
+or it has come to this host.
 """
 
 from collections.abc import Callable
@@ -33,6 +34,26 @@ def kind_of(host: Any, instance: border.Instance) -> Any:
         return host.get_guest(instance).get_job_info().type
     except nova_exception.InstanceNotFound:
         return None
+
+
+def downtime(host: Any, instance: border.Instance) -> float | None:
+    """Return for how long a guest paused that came to this host.
+
+    libvirt keeps that where the guest is, and not of one in post-copy.
+
+    :returns: seconds, without what the clocks of both hosts differ by if
+        libvirt can tell that; None if it is not known.
+    """
+    libvirt = driver.libvirt
+    flags = (
+        libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED
+        | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
+    )
+    stats = host.get_guest(instance)._domain.jobStats(flags)
+    if stats['type'] != libvirt.VIR_DOMAIN_JOB_COMPLETED:
+        return None
+    known = stats.get('downtime_net', stats.get('downtime'))
+    return None if known is None else known / 1000
 
 
 def is_active(kind: Any) -> bool:

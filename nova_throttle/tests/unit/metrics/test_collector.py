@@ -168,6 +168,12 @@ class CollectorTestCase(testtools.TestCase):
                 self.read(f'migration_{name}', 'migration'),
             )
 
+    def test_downtime(self):
+        self.course.note_downtime(0.08)
+        self.assertEqual({(): 0.08}, self.read('downtime_seconds_sum'))
+        found = self.read('downtime_seconds_bucket', 'le')
+        self.assertEqual((0, 1), (found['0.05',], found['0.1',]))
+
     def test_the_journal(self):
         self.assertEqual({(): 1}, self.read('journal_durable'))
         self.durable = False

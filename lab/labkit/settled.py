@@ -111,6 +111,8 @@ def _of_domains(plan: Plan, servers: list[Server]) -> Iterator[str]:
 
 def _of_disks(plan: Plan, servers: list[Server]) -> Iterator[str]:
     for server in servers:
+        if (plan.shared_instances / server.id).exists():
+            continue
         for host in plan.compute_hosts:
             path = plan.host_dir(host) / f'nova/instances/{server.id}'
             if path.exists() and host != server.host:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every error of nova-throttle.
+"""The errors of nova-throttle, but for those of a start, and of some rooms.
 
 One root, one class per outcome. An error carries its data as attributes;
 the message is made from them, never the other way round.
@@ -101,35 +101,6 @@ class UnknownGate(ThrottleError):
 
 class InvalidLimit(ThrottleError):
     msg_fmt = 'the limit of gate %(gate)s must be 0 or more, not %(limit)s'
-
-
-class InvalidGate(ThrottleError):
-    msg_fmt = (
-        '%(name)s is no name of a gate: use letters, digits, ".", "_" and '
-        '"-", at most 63'
-    )
-
-
-class ReservedGate(ThrottleError):
-    msg_fmt = '%(name)s is the name of a gate that each host has itself'
-
-
-class UnknownAggregate(ThrottleError):
-    msg_fmt = 'there is no aggregate %(name)s that has hosts'
-
-
-class InvalidPattern(ThrottleError):
-    msg_fmt = '%(pattern)r is no pattern of names of hosts'
-
-
-class GateInUse(ThrottleError):
-    msg_fmt = (
-        'gate %(gate)s is in use: %(count)s live migrations have a slot of it'
-    )
-
-
-class PlacementAway(ThrottleError):
-    msg_fmt = 'Placement cannot be asked: %(reason)s'
 
 
 class AlreadyOwner(ThrottleError):
@@ -346,98 +317,3 @@ class BusSilent(ThrottleError):
 
 class UnreadableConfig(ThrottleError):
     msg_fmt = 'the configuration cannot be used: %(reason)s'
-
-
-class MissingLibrary(ThrottleError):
-    msg_fmt = "%(name)s is not installed: pip install 'nova-throttle[drain]'"
-
-
-class CloudAway(ThrottleError):
-    """Nova's API did not answer, or not with what was asked for."""
-
-    msg_fmt = "Nova's API cannot be used: %(reason)s"
-
-    @property
-    def may_pass(self) -> bool:
-        return True
-
-
-class CloudRefused(ThrottleError):
-    """Nova's API said no."""
-
-    msg_fmt = 'Nova refused: %(reason)s'
-
-
-class NoComputeService(ThrottleError):
-    msg_fmt = 'there is no nova-compute on host %(host)s'
-
-
-class HostDown(ThrottleError):
-    msg_fmt = (
-        'nova-compute of host %(host)s is down: nothing can leave it by '
-        'migration'
-    )
-
-
-class NotDraining(ThrottleError):
-    msg_fmt = 'host %(host)s is not being drained'
-
-
-class NoDrain(ThrottleError):
-    msg_fmt = 'nothing has migrated from host %(host)s then'
-
-
-class ActivationError(ThrottleError):
-    """The throttle was asked for and can't be had: nova-compute must stop."""
-
-    msg_fmt = 'cannot be activated'
-
-
-class UntestedNova(ActivationError):
-    msg_fmt = (
-        'Nova %(version)s is not supported (supported: %(supported)s); '
-        'set [nova_throttle] allow_untested_nova = true to try it anyway'
-    )
-
-
-class MissingName(ActivationError):
-    msg_fmt = 'this Nova has no %(name)s, which nova-throttle relies on'
-
-
-class ChangedSignature(ActivationError):
-    msg_fmt = (
-        '%(name)s of this Nova takes (%(found)s); nova-throttle relies on '
-        '%(expected)s'
-    )
-
-
-class ForeignOverride(ActivationError):
-    msg_fmt = (
-        '%(name)s was already replaced by %(found)s; nova-throttle works on '
-        "Nova's own %(expected)s only"
-    )
-
-
-class InvalidOption(ActivationError):
-    msg_fmt = 'invalid option %(option)s: %(reason)s'
-
-
-class JournalLocked(ActivationError):
-    msg_fmt = (
-        'the journal %(path)s of host %(host)s is in use by another '
-        'nova-compute; one host has one nova-compute'
-    )
-
-
-class MetricsNotBound(ActivationError):
-    msg_fmt = (
-        'option [nova_throttle] metrics_bind: cannot listen at %(address)s: '
-        '%(reason)s'
-    )
-
-
-class NoMetrics(ActivationError):
-    msg_fmt = (
-        'option [nova_throttle] metrics_bind: the library prometheus_client '
-        'is not installed; it comes with nova-throttle[metrics]'
-    )

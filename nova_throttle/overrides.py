@@ -13,8 +13,8 @@ from typing import Any
 
 from oslo_config import cfg
 
+from nova_throttle import activation
 from nova_throttle.compute import interface
-from nova_throttle import exception
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ def _found(holder: Any, name: str) -> Any:
     """
     names = holder if isinstance(holder, dict) else vars(holder)
     if name not in names:
-        raise exception.MissingName(name=name)
+        raise activation.MissingName(name=name)
     return names[name]
 
 
@@ -101,7 +101,7 @@ def install() -> None:
         if _path(old) == override.replacement:
             continue
         if _path(old) != override.original:
-            raise exception.ForeignOverride(
+            raise activation.ForeignOverride(
                 name=f'{override.holder} {override.name}',
                 found=_path(old),
                 expected=override.original,
@@ -127,7 +127,7 @@ def _limit_option() -> cfg.Opt:
     for option in options:
         if option.name == name:
             return option
-    raise exception.MissingName(name=f'[DEFAULT] {name}')
+    raise activation.MissingName(name=f'[DEFAULT] {name}')
 
 
 def uninstall() -> None:

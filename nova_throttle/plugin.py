@@ -15,9 +15,9 @@ import os_vif.plugin
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from nova_throttle import activation
 from nova_throttle import conf as throttle_conf
 from nova_throttle.conf import types
-from nova_throttle import exception
 from nova_throttle import misplaced
 
 LOG = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def _activate_or_stop(conf: cfg.ConfigOpts) -> None:
         LOG.warning('nova-throttle: %s', problem)
     try:
         activate(conf)
-    except exception.ActivationError as error:
+    except activation.ActivationError as error:
         reason = str(error)
     except Exception as error:
         # Such as a name that this Nova does not have.

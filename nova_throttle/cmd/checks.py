@@ -18,6 +18,7 @@ from nova import objects
 from nova import servicegroup
 from oslo_upgradecheck import upgradecheck
 
+from nova_throttle import activation
 from nova_throttle.cmd import bus
 from nova_throttle.cmd import interpreter
 from nova_throttle.compute import compat
@@ -62,7 +63,7 @@ class Checks(upgradecheck.UpgradeCommands):
         throttle_conf.register_opts(CONF)
         try:
             compat.check_nova(allow_untested=False)
-        except exception.UntestedNova as error:
+        except activation.UntestedNova as error:
             allowed = CONF.nova_throttle.allow_untested_nova
             return _result(_WARNING if allowed else _FAILURE, [str(error)])
         return _result(_SUCCESS, [])
@@ -75,7 +76,7 @@ class Checks(upgradecheck.UpgradeCommands):
         """Would nova-compute start with this configuration?"""
         try:
             throttle_conf.read_all(CONF)
-        except exception.InvalidOption as error:
+        except activation.InvalidOption as error:
             return _result(_FAILURE, [str(error)])
         problems = list(misplaced.find(CONF))
         if not CONF.nova_throttle.enabled:

@@ -20,10 +20,10 @@ from nova_throttle.cmd import nova_api
 from nova_throttle.drain import cloud as cloud_lib
 from nova_throttle.drain import course
 from nova_throttle.drain import drain
+from nova_throttle.drain import errors
 from nova_throttle.drain import facts as facts_lib
 from nova_throttle.drain import plan
 from nova_throttle.drain import view
-from nova_throttle import exception
 from nova_throttle.screen import lines
 
 SERVERS = ('Server', 'Name', 'Status', 'MiB', 'Way', 'Reason')
@@ -70,7 +70,7 @@ class DrainStart(nova_api.HostCommand, lister.Lister):
             return SERVERS, self._dry_run(cloud.facts(host), parsed_args)
         service = cloud.service(host)
         if not service.up:
-            raise exception.HostDown(host=host)
+            raise errors.HostDown(host=host)
         _close(cloud, service, parsed_args.reason)
         try:
             facts, left = self._drain(cloud, parsed_args)

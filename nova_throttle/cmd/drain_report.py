@@ -15,10 +15,10 @@ from cliff import lister
 from nova_throttle.cmd import nova_api
 from nova_throttle.drain import chart
 from nova_throttle.drain import cloud as cloud_lib
+from nova_throttle.drain import errors
 from nova_throttle.drain import facts as facts_lib
 from nova_throttle.drain import history
 from nova_throttle.drain import timeline
-from nova_throttle import exception
 
 COLUMNS = (
     *('Server', 'Name', 'Attempts', 'Destination', 'Begin', 'Seconds'),
@@ -64,7 +64,7 @@ class DrainReport(nova_api.HostCommand, lister.Lister):
         host = parsed_args.host
         migrations = _choose(cloud.migrations(host), parsed_args.at)
         if not migrations:
-            raise exception.NoDrain(host=host)
+            raise errors.NoDrain(host=host)
         rows = timeline.rows(
             migrations,
             *(_names(cloud), cloud.actions, cloud_lib.time),

@@ -19,12 +19,12 @@ from nova_throttle.cmd import nova_api
 from nova_throttle.cmd import plain
 from nova_throttle.drain import cloud as cloud_lib
 from nova_throttle.drain import course
+from nova_throttle.drain import errors
 from nova_throttle.drain import facts as facts_lib
 from nova_throttle.drain import plan
 from nova_throttle.drain import progress
 from nova_throttle.drain import undo
 from nova_throttle.drain import view
-from nova_throttle import exception
 
 SUMMARY = (
     *('Host', 'Reason', 'Moved', 'On The Wire', 'Preparing', 'Queued'),
@@ -68,7 +68,7 @@ class DrainShow(nova_api.HostCommand, show.ShowOne):
         cloud = self.cloud(parsed_args)
         facts = cloud.facts(parsed_args.host, transfers=True)
         if not facts.service.is_drained:
-            raise exception.NotDraining(host=parsed_args.host)
+            raise errors.NotDraining(host=parsed_args.host)
         left = course.of_records(facts).left(facts)
         servers = [
             f'{each.server.uuid} {each.server.name}'
@@ -147,7 +147,7 @@ class DrainUndo(nova_api.HostCommand, lister.Lister):
 def _drained(cloud: cloud_lib.Cloud, host: str) -> facts_lib.Service:
     service = cloud.service(host)
     if not service.was_drained:
-        raise exception.NotDraining(host=host)
+        raise errors.NotDraining(host=host)
     return service
 
 
@@ -186,7 +186,7 @@ def _bring_back(
 def _try(done: str, act: Callable[[], None]) -> str:
     try:
         act()
-    except exception.CloudRefused as error:
+    except errors.CloudRefused as error:
         return str(error)
     return done
 

@@ -26,6 +26,7 @@ from nova_throttle.compute import compat
 from nova_throttle.compute import placement
 from nova_throttle import exception
 from nova_throttle.placement import editor as editor_lib
+from nova_throttle.placement import errors
 from nova_throttle.placement import gate as gate_lib
 from nova_throttle.placement import store as store_lib
 from nova_throttle import rpcapi
@@ -250,7 +251,7 @@ def _in_time(
             lambda: work(placement.connect()),
         )
     except futures.TimeoutError:
-        raise exception.PlacementAway(reason='no answer in time') from None
+        raise errors.PlacementAway(reason='no answer in time') from None
 
 
 def _announce(name: str) -> None:
@@ -310,4 +311,4 @@ def _hosts(parsed_args: argparse.Namespace) -> list[str]:
         known = parsed_args.aggregate in (aggregate.name, aggregate.uuid)
         if known and aggregate.hosts:
             return list(aggregate.hosts)
-    raise exception.UnknownAggregate(name=parsed_args.aggregate)
+    raise errors.UnknownAggregate(name=parsed_args.aggregate)

@@ -17,8 +17,8 @@ from nova import utils
 from nova import version
 from oslo_log import log as logging
 
+from nova_throttle import activation
 from nova_throttle.compute import border
-from nova_throttle import exception
 
 LOG = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def check_nova(allow_untested: bool) -> None:
     if int(found.split('.')[0]) in TESTED:
         return
     supported = ', '.join(str(major) for major in sorted(TESTED))
-    error = exception.UntestedNova(version=found, supported=supported)
+    error = activation.UntestedNova(version=found, supported=supported)
     if not allow_untested:
         raise error
     LOG.warning(

@@ -15,8 +15,8 @@ import inspect
 import re
 from typing import Any
 
+from nova_throttle import activation
 from nova_throttle.compute import stubs
-from nova_throttle import exception
 
 # The arguments of what takes whatever comes.
 ANYTHING = ['*args', '**kwargs']
@@ -32,12 +32,12 @@ def check() -> None:
         raise problem
 
 
-def problems() -> Iterator[exception.ActivationError]:
+def problems() -> Iterator[activation.ActivationError]:
     """Find what of the stubs this Nova does not have."""
     for comparison in _comparisons():
         try:
             comparison()
-        except exception.ActivationError as error:
+        except activation.ActivationError as error:
             yield error
 
 
@@ -73,13 +73,13 @@ def _compare(called: bool, path: str, forms: list[stubs.Stub]) -> None:
     """
     try:
         found = _arguments(resolve(path))
-    except exception.MissingName:
+    except activation.MissingName:
         if forms[0] in stubs.OPTIONAL:
             return
         raise
     known = [_arguments(form) for form in forms]
     if not any(_fits(found, form, called) for form in known):
-        raise exception.ChangedSignature(
+        raise activation.ChangedSignature(
             name=path,
             found=', '.join(found),
             expected=' or '.join(f'({", ".join(form)})' for form in known),
@@ -97,7 +97,7 @@ def resolve(path: str) -> Any:
         for name in filter(None, names.split('.')):
             found = getattr(found, name)
     except (ImportError, AttributeError) as error:
-        raise exception.MissingName(name=path) from error
+        raise activation.MissingName(name=path) from error
     return found
 
 
@@ -141,4 +141,4 @@ def _look_for(path: str, name: str) -> None:
         for each in made_by
         if inspect.isfunction(each)
     ):
-        raise exception.MissingName(name=f'{path}().{name}')
+        raise activation.MissingName(name=f'{path}().{name}')

@@ -4,9 +4,9 @@
 
 from oslo_log import log as logging
 
+from nova_throttle import activation
 from nova_throttle.agreement import controller
 from nova_throttle.compute import gates
-from nova_throttle import exception
 
 LOG = logging.getLogger(__name__)
 
@@ -25,5 +25,5 @@ def take_up(throttle: controller.HostController) -> None:
                 throttle.find_out(gate)
             else:
                 throttle.resize(gate, limit)
-        except exception.InvalidOption as error:
+        except activation.InvalidOption as error:
             LOG.error('%s; gate %s keeps its limit', error, gate)

@@ -11,13 +11,13 @@ import nova.conf
 from nova import context as nova_context
 from oslo_log import log as logging
 
+from nova_throttle import activation
 from nova_throttle.compute import assembly as assembly_lib
 from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute.destination import downtime
 from nova_throttle.compute import notifications
 from nova_throttle.compute import report
-from nova_throttle import exception
 from nova_throttle import version
 
 if importlib.util.find_spec('prometheus_client') is not None:
@@ -93,7 +93,7 @@ class Monitoring:
 
     def _known(self) -> 'collector_lib.Collector':
         if self._collector is None:
-            raise exception.NoMetrics()
+            raise activation.NoMetrics()
         return self._collector
 
 

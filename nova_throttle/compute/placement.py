@@ -7,7 +7,7 @@ Each request ends, with an answer or without.
 
 from nova.scheduler.client import report
 
-from nova_throttle import exception
+from nova_throttle.placement import errors
 from nova_throttle.placement import store
 
 # Seconds that Placement may take to answer, unless [placement] timeout says
@@ -26,6 +26,6 @@ def connect() -> store.Store:
     except Exception as error:
         # Its text may have a URL.
         reason = f'[placement] in nova.conf: {type(error).__name__}'
-        raise exception.PlacementAway(reason=reason) from error
+        raise errors.PlacementAway(reason=reason) from error
     session.timeout = min(session.timeout or TIMEOUT, TIMEOUT)
     return store.Store(client)

@@ -12,9 +12,9 @@ import sys
 from nova import exception as nova_exception
 from oslo_log import log as logging
 
+from nova_throttle import activation
 from nova_throttle.compute import border
 from nova_throttle.compute import monitoring as monitoring_lib
-from nova_throttle import exception
 from nova_throttle import journal as journal_lib
 
 LOG = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def begin(
     try:
         journal.open()
         monitoring.bind()
-    except exception.ActivationError as error:
+    except activation.ActivationError as error:
         LOG.critical('nova-throttle: %s; nova-compute stops', error)
         sys.exit(1)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from oslo_config import cfg
 
+from nova_throttle import activation
 from nova_throttle.conf import gates
 from nova_throttle.conf import host
 from nova_throttle.conf import types
-from nova_throttle import exception
 
 AUTO = types.AUTO
 
@@ -66,9 +66,9 @@ def read(
         value = getattr(conf[group] if group else conf, name)
     except (ValueError, cfg.Error) as error:
         reason = ' '.join(str(error).split())
-        raise exception.InvalidOption(option=option, reason=reason) from error
+        raise activation.InvalidOption(option=option, reason=reason) from error
     if value in (None, '') and not may_be_unset:
-        raise exception.InvalidOption(option=option, reason='it has no value')
+        raise activation.InvalidOption(option=option, reason='it has no value')
     return value
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 import warnings
 
+from nova_throttle.drain import errors
 from nova_throttle import exception
 
 try:
@@ -34,7 +35,7 @@ class Api:
 
     def __init__(self, name: str | None = None) -> None:
         if openstack is None:
-            raise exception.MissingLibrary(name='openstacksdk')
+            raise errors.MissingLibrary(name='openstacksdk')
         try:
             # Nobody but the environment, clouds.yaml and the option decides.
             # What the library warns of, such as of OS_COMPUTE_API_VERSION,
@@ -43,7 +44,7 @@ class Api:
                 warnings.simplefilter('ignore')
                 self._compute = openstack.connect(cloud=name).compute
         except _failures() as error:
-            raise exception.CloudAway(reason=str(error)) from error
+            raise errors.CloudAway(reason=str(error)) from error
 
     def pages(
         self, path: str, name: str, query: dict[str, str]
@@ -88,7 +89,7 @@ class Api:
         except sdk_exceptions.HttpException as error:
             raise _translate(error, method) from error
         except _failures() as error:
-            raise exception.CloudAway(reason=str(error)) from error
+            raise errors.CloudAway(reason=str(error)) from error
         return response
 
 
@@ -105,5 +106,5 @@ def _translate(error: Any, method: str) -> exception.ThrottleError:
     reason = str(error.details or error)
     away = error.status_code in (401, 429, 502, 503, 504)
     if away or (method == 'GET' and error.status_code >= 500):
-        return exception.CloudAway(reason=reason)
-    return exception.CloudRefused(reason=reason)
+        return errors.CloudAway(reason=reason)
+    return errors.CloudRefused(reason=reason)

@@ -8,9 +8,9 @@ import datetime
 from typing import Any
 
 from nova_throttle.drain import api as api_lib
+from nova_throttle.drain import errors
 from nova_throttle.drain import facts as facts_lib
 from nova_throttle.drain import history
-from nova_throttle import exception
 
 
 class Cloud:
@@ -77,7 +77,7 @@ class Cloud:
         """Return a server; None if there is none any more."""
         try:
             return _server(self._api.get(f'/servers/{uuid}')['server'])
-        except exception.CloudRefused:
+        except errors.CloudRefused:
             return None
 
     def actions(self, uuid: str) -> list[dict[str, Any]]:
@@ -161,7 +161,7 @@ class Cloud:
                 continue
             try:
                 items = self._api.get(f'/servers/{each.server}/migrations')
-            except exception.CloudRefused:
+            except errors.CloudRefused:
                 continue
             for item in items['migrations']:
                 found[item['id']] = facts_lib.Transfer(
@@ -180,7 +180,7 @@ def _find(
     for each in services:
         if each.host == host:
             return each
-    raise exception.NoComputeService(host=host)
+    raise errors.NoComputeService(host=host)
 
 
 def _others(

@@ -12,12 +12,12 @@ from typing import Any
 from typing import Protocol
 
 from nova_throttle.drain import course as course_lib
+from nova_throttle.drain import errors
 from nova_throttle.drain import facts as facts_lib
 from nova_throttle.drain import options as options_lib
 from nova_throttle.drain import pace
 from nova_throttle.drain import plan
 from nova_throttle.drain import progress
-from nova_throttle import exception
 
 # What has no reason of Nova's own.
 UNKNOWN = 'its migration failed; nova-compute logs say why'
@@ -122,7 +122,7 @@ class Run:
         try:
             facts = self._cloud.facts(self._host, transfers=True)
             self._take_steps(facts)
-        except exception.CloudAway as error:
+        except errors.CloudAway as error:
             if str(error) != self._trouble:
                 self._trouble = str(error)
                 self._say(f'{error}; trying again')
@@ -157,7 +157,7 @@ class Run:
             return
         try:
             reason = why(self._cloud.actions(server.uuid))
-        except exception.CloudRefused as error:
+        except errors.CloudRefused as error:
             reason = str(error)
         self._failed(server, reason, last.destination if last else '')
 
@@ -179,7 +179,7 @@ class Run:
                 self._cloud.force_complete(step.migration)
             else:
                 self._cloud.abort(step.migration)
-        except exception.CloudRefused as error:
+        except errors.CloudRefused as error:
             # It has gone on meanwhile; the next look tells.
             self._notes.append(str(error))
 
@@ -188,7 +188,7 @@ class Run:
         ask = self._cloud.migrate_live if live else self._cloud.migrate_cold
         try:
             ask(step.server.uuid, step.target)
-        except exception.CloudRefused as error:
+        except errors.CloudRefused as error:
             self._course.attempts.asked(step.server, step.target)
             self._failed(step.server, str(error), step.target or '')
         else:

@@ -16,7 +16,7 @@ import weakref
 
 from oslo_log import log as logging
 
-from nova_throttle import exception
+from nova_throttle import activation
 from nova_throttle.journal import files as files_lib
 from nova_throttle.journal import rows as rows_lib
 from nova_throttle.journal import store
@@ -96,7 +96,7 @@ class Journal:
         try:
             self._files.own(_LOCK_SECONDS)
         except BlockingIOError as error:
-            raise exception.JournalLocked(
+            raise activation.JournalLocked(
                 host=self._host, path=self._files.path
             ) from error
         with self._exclusive():

@@ -15,7 +15,7 @@ from typing import Any
 
 import prometheus_client
 
-from nova_throttle import exception
+from nova_throttle import activation
 
 # Seconds that a client may keep a connection and say nothing.
 PATIENCE = 10
@@ -61,7 +61,7 @@ class Server:
         try:
             self._server = _listen(host, port, handler)
         except (OSError, UnicodeError) as error:
-            raise exception.MetricsNotBound(
+            raise activation.MetricsNotBound(
                 address=f'{host}:{port}',
                 reason=getattr(error, 'strerror', None) or error,
             ) from error

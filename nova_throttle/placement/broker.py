@@ -18,6 +18,7 @@ from typing import Protocol
 from nova_throttle.admission import remote
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle import exception
+from nova_throttle.placement import errors
 from nova_throttle.placement import gate as gate_lib
 from nova_throttle.placement import keeper as keeper_lib
 from nova_throttle.placement import patience
@@ -117,7 +118,7 @@ class Broker:
         if self._clock() >= self._away_until:
             try:
                 self._do_all()
-            except exception.PlacementAway as error:
+            except errors.PlacementAway as error:
                 self._leave_it(error)
             else:
                 self._note_back()
@@ -171,7 +172,7 @@ class Broker:
     def _claim(self, entry: Entry, gates: tuple[Gate, ...]) -> None:
         try:
             claimed = self._reader.claim(entry.uuid, gates)
-        except exception.PlacementAway:
+        except errors.PlacementAway:
             # It may have been done.
             self._keeper.free(entry.uuid)
             raise
@@ -253,7 +254,7 @@ class Broker:
 
     # While Placement does not answer
 
-    def _leave_it(self, error: exception.PlacementAway) -> None:
+    def _leave_it(self, error: errors.PlacementAway) -> None:
         self._must_look = True
         self._away_until = self._clock() + AWAY * self._uniform(0.5, 1.5)
         if not self._is_away:

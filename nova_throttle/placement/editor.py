@@ -14,6 +14,7 @@ from typing import Any
 from urllib import parse
 
 from nova_throttle import exception
+from nova_throttle.placement import errors
 from nova_throttle.placement import gate as gate_lib
 from nova_throttle.placement import http
 from nova_throttle.placement import names
@@ -106,11 +107,11 @@ class Editor:
         """
         owners = self._store.state(gate).owners
         if owners:
-            raise exception.GateInUse(gate=gate.name, count=len(owners))
+            raise errors.GateInUse(gate=gate.name, count=len(owners))
         self.set_hosts(gate, ())
         response = self._delete(gate.uuid)
         if response.status_code == http.CONFLICT:
-            raise exception.GateInUse(gate=gate.name, count='some')
+            raise errors.GateInUse(gate=gate.name, count='some')
 
     def _in_tree(self, gate: gate_lib.Gate) -> list[dict[str, Any]]:
         found = self._client.get(f'/resource_providers?in_tree={gate.uuid}')
@@ -130,7 +131,7 @@ class Editor:
         for provider in self._named(name):
             if provider['parent_provider_uuid'] == parent:
                 return str(provider['uuid'])
-        raise exception.PlacementAway(reason=f'{name} was deleted meanwhile')
+        raise errors.PlacementAway(reason=f'{name} was deleted meanwhile')
 
     def _named(self, name: str) -> list[dict[str, Any]]:
         query = parse.urlencode({'name': name})
@@ -206,4 +207,4 @@ class Editor:
         for _ in range(ATTEMPTS):
             if attempt():
                 return
-        raise exception.PlacementAway(reason='others change the same gate')
+        raise errors.PlacementAway(reason='others change the same gate')

@@ -12,6 +12,7 @@ from typing import Any
 from typing import Protocol
 
 from nova_throttle import exception
+from nova_throttle.placement import errors
 
 # The oldest microversion that has all we need: a consumer's generation.
 VERSION = '1.28'
@@ -81,11 +82,11 @@ class Client:
     @staticmethod
     def _check(response: Response, expected: tuple[int, ...]) -> Response:
         if response.status_code == _NOT_ACCEPTABLE:
-            raise exception.PlacementAway(
+            raise errors.PlacementAway(
                 reason=f'it does not have microversion {VERSION}'
             )
         if response.status_code not in OK | set(expected):
-            raise exception.PlacementAway(
+            raise errors.PlacementAway(
                 reason=f'it answered {response.status_code}'
             )
         return response
@@ -100,4 +101,4 @@ def _one_error() -> Iterator[None]:
     except Exception as error:
         # Its text may have a URL.
         name = type(error).__name__
-        raise exception.PlacementAway(reason=name) from error
+        raise errors.PlacementAway(reason=name) from error

@@ -9,7 +9,7 @@ which migration is meant.
 import fnmatch
 import re
 
-from nova_throttle import exception
+from nova_throttle.placement import errors
 
 RESOURCE_CLASS = 'CUSTOM_LIVE_MIGRATION_SLOT'
 # On each of our providers, so that one question finds them all.
@@ -37,9 +37,9 @@ def check_gate(name: str) -> str:
     :raises InvalidGate: if it can be none.
     """
     if not _GATE.fullmatch(name):
-        raise exception.InvalidGate(name=name)
+        raise errors.InvalidGate(name=name)
     if name in RESERVED:
-        raise exception.ReservedGate(name=name)
+        raise errors.ReservedGate(name=name)
     return name
 
 
@@ -55,7 +55,7 @@ def member_of(gate: str, pattern: str) -> str:
     """
     name = f'{_PREFIX}{gate}:{pattern}'
     if not pattern or len(name) > MAX_NAME or not pattern.isprintable():
-        raise exception.InvalidPattern(pattern=pattern)
+        raise errors.InvalidPattern(pattern=pattern)
     return name
 
 

@@ -10,7 +10,7 @@ from oslo_upgradecheck import upgradecheck
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_throttle.cmd import checks
-from nova_throttle import exception
+from nova_throttle.placement import errors
 from nova_throttle.placement import http
 from nova_throttle.tests.functional import test_gates
 from nova_throttle.tests import shell as shell_lib
@@ -131,7 +131,7 @@ class CommandTestCase(test_gates.PlacementTestCase):
             fixtures.MockPatchObject(
                 self.store.client._session,
                 'get',
-                side_effect=exception.PlacementAway(reason='test'),
+                side_effect=errors.PlacementAway(reason='test'),
             )
         )
         self.useFixture(

@@ -10,6 +10,7 @@ from oslo_utils import uuidutils
 
 from nova_throttle import exception
 from nova_throttle.placement import editor as editor_lib
+from nova_throttle.placement import errors
 from nova_throttle.placement import gate as gate_lib
 from nova_throttle.placement import store as store_lib
 
@@ -63,10 +64,10 @@ class GateTestCase(PlacementTestCase):
 
     def test_bad_input(self):
         for name in ('', '-a', 'a:b', 'a b', 'x' * 64, 'ä'):
-            self.assertRaises(exception.InvalidGate, self.create, name)
+            self.assertRaises(errors.InvalidGate, self.create, name)
         for pattern in ('', 'x' * 200, 'a\nb'):
             self.assertRaises(
-                exception.InvalidPattern, self.create, hosts=[pattern]
+                errors.InvalidPattern, self.create, hosts=[pattern]
             )
         self.assertRaises(exception.InvalidLimit, self.create, limit=-1)
         self.assertRaises(exception.UnknownGate, self.editor.find, 'none')
@@ -74,7 +75,7 @@ class GateTestCase(PlacementTestCase):
     def test_delete(self):
         gate = self.create()
         uuid = self.claim(gate)
-        self.assertRaises(exception.GateInUse, self.editor.delete, gate)
+        self.assertRaises(errors.GateInUse, self.editor.delete, gate)
         self.assertEqual((gate,), self.store.gates())
         self.store.free(uuid)
         self.editor.delete(gate)
@@ -155,5 +156,5 @@ class ClaimTestCase(PlacementTestCase):
                 report.SchedulerReportClient, 'get', side_effect=OSError
             )
         )
-        self.assertRaises(exception.PlacementAway, self.store.gates)
-        self.assertRaises(exception.PlacementAway, self.state, gate)
+        self.assertRaises(errors.PlacementAway, self.store.gates)
+        self.assertRaises(errors.PlacementAway, self.state, gate)

@@ -11,7 +11,7 @@ from nova import version
 from oslo_reports import guru_meditation_report
 from prometheus_client import parser
 
-from nova_throttle import exception
+from nova_throttle import activation
 from nova_throttle.tests.functional import base
 from nova_throttle.tests import shell as shell_lib
 
@@ -128,7 +128,7 @@ class MetricsOverTheBusTestCase(base.ThrottleTestCase):
         status, text, err = shell_lib.run('metrics', 'src')
         self.assertEqual((1, ''), (status, text))
         (line,) = err.splitlines()
-        self.assertIn(str(exception.NoMetrics()), line)
+        self.assertIn(str(activation.NoMetrics()), line)
 
 
 class ReportTestCase(base.ThrottleTestCase):

@@ -11,8 +11,8 @@ from nova.db.main import models
 from nova import objects
 from oslo_utils.fixture import uuidsentinel as uuids
 
+from nova_throttle import activation
 from nova_throttle.admission import standstill
-from nova_throttle import exception
 from nova_throttle.tests.functional import base
 
 
@@ -250,7 +250,7 @@ class CrashTestCase(RestartTestCase):
         journal = self.src.manager._parts.journal
 
         def locked():
-            raise exception.JournalLocked(host='src', path='journal')
+            raise activation.JournalLocked(host='src', path='journal')
 
         journal.open = locked
         self.assertRaises(SystemExit, self.src.manager.init_host, None)

@@ -14,8 +14,8 @@ from nova import version
 from oslo_context import context as oslo_context
 import testtools
 
+from nova_throttle import activation
 from nova_throttle.compute import compat
-from nova_throttle import exception
 
 
 class ReleaseTestCase(testtools.TestCase):
@@ -39,7 +39,7 @@ class ReleaseTestCase(testtools.TestCase):
         for found in ('25.9.9', '35.0.0', '35.0.0.0rc1', '99.1'):
             self.pretend(found)
             error = self.assertRaises(
-                exception.UntestedNova, compat.check_nova, False
+                activation.UntestedNova, compat.check_nova, False
             )
             self.assertEqual(
                 f'Nova {found} is not supported (supported: 26, 27, 28, 29, '

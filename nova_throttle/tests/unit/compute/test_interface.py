@@ -13,10 +13,10 @@ from nova.virt import libvirt
 from nova.virt.libvirt import driver as nova_driver
 import testtools
 
+from nova_throttle import activation
 from nova_throttle.compute import interface
 from nova_throttle.compute import manager
 from nova_throttle.compute import stubs
-from nova_throttle import exception
 from nova_throttle import overrides
 from nova_throttle.virt.libvirt import driver
 
@@ -48,7 +48,7 @@ class InterfaceTestCase(testtools.TestCase):
     def test_a_method_is_missing(self):
         self.remove(NOVAS, '_revert_allocation')
         self.assert_refused(
-            exception.MissingName,
+            activation.MissingName,
             'nova.compute.manager:ComputeManager._revert_allocation',
         )
 
@@ -58,7 +58,7 @@ class InterfaceTestCase(testtools.TestCase):
 
         self.patch(NOVAS, 'live_migration', live_migration)
         self.assert_refused(
-            exception.ChangedSignature,
+            activation.ChangedSignature,
             'nova.compute.manager:ComputeManager.live_migration',
             'takes (self, context, dest, instance, why=)',
             '(self, context, dest, instance, block_migration, migration, '
@@ -70,7 +70,7 @@ class InterfaceTestCase(testtools.TestCase):
             pass
 
         self.patch(NOVAS, 'reset', reset)
-        self.assert_refused(exception.ChangedSignature, 'reset', 'deep=')
+        self.assert_refused(activation.ChangedSignature, 'reset', 'deep=')
 
     def test_a_method_that_we_call_may_have_more_if_we_need_not_give_it(self):
         def revert(self, context, instance, migration, force=False):
@@ -84,7 +84,7 @@ class InterfaceTestCase(testtools.TestCase):
             pass
 
         self.patch(NOVAS, '_revert_allocation', revert)
-        self.assert_refused(exception.ChangedSignature, 'force')
+        self.assert_refused(activation.ChangedSignature, 'force')
 
     def test_a_method_whose_arguments_can_not_be_known(self):
         self.patch(NOVAS, '_revert_allocation', lambda *args, **kwargs: 0)
@@ -97,40 +97,40 @@ class InterfaceTestCase(testtools.TestCase):
 
     def test_an_optional_one_that_is_there_is_looked_at(self):
         self.patch(NOVAS, '_record_task_end', lambda self, name: None)
-        self.assert_refused(exception.ChangedSignature, '_record_task_end')
+        self.assert_refused(activation.ChangedSignature, '_record_task_end')
 
     def test_a_method_of_the_driver(self):
         self.remove(nova_driver.LibvirtDriver, '_live_migration_monitor')
-        self.assert_refused(exception.MissingName, '_live_migration_monitor')
+        self.assert_refused(activation.MissingName, '_live_migration_monitor')
 
     def test_a_function_of_a_module(self):
         self.remove(safe_utils, 'get_wrapped_function')
-        self.assert_refused(exception.MissingName, 'get_wrapped_function')
+        self.assert_refused(activation.MissingName, 'get_wrapped_function')
 
     def test_an_attribute_of_the_manager(self):
         self.patch(NOVAS, '__init__', lambda self: None)
         self.assert_refused(
-            exception.MissingName, 'ComputeManager()._waiting_live_migrations'
+            activation.MissingName, 'ComputeManager()._waiting_live_migrations'
         )
 
     def test_the_table_of_managers(self):
         self.patch(service, 'SERVICE_MANAGERS', {})
-        found = self.assertRaises(exception.MissingName, overrides.install)
+        found = self.assertRaises(activation.MissingName, overrides.install)
         self.assertIn('nova-compute', str(found))
 
     def test_no_table_of_managers(self):
         self.remove(service, 'SERVICE_MANAGERS')
-        found = self.assertRaises(exception.MissingName, overrides.install)
+        found = self.assertRaises(activation.MissingName, overrides.install)
         self.assertIn('nova.service:SERVICE_MANAGERS', str(found))
 
     def test_the_driver_class(self):
         self.remove(libvirt, 'LibvirtDriver')
-        self.assert_refused(exception.MissingName, 'LibvirtDriver')
+        self.assert_refused(activation.MissingName, 'LibvirtDriver')
 
     def test_the_option(self):
         self.patch(compute_conf, 'list_opts', lambda: {'DEFAULT': []})
         self.assert_refused(
-            exception.MissingName, '[DEFAULT] max_concurrent_live_migrations'
+            activation.MissingName, '[DEFAULT] max_concurrent_live_migrations'
         )
 
 

@@ -5,9 +5,9 @@
 import fixtures
 import testtools
 
+from nova_throttle import activation
 from nova_throttle.compute import limits
 from nova_throttle import conf as throttle_conf
-from nova_throttle import exception
 
 
 class LimitsTestCase(testtools.TestCase):
@@ -16,7 +16,7 @@ class LimitsTestCase(testtools.TestCase):
 
         def read(conf, name, group):
             if group is None:
-                raise exception.InvalidOption(option=name, reason='not read')
+                raise activation.InvalidOption(option=name, reason='not read')
             return 7
 
         self.patch(throttle_conf, 'read', read)

@@ -11,7 +11,7 @@ import threading
 
 from oslo_utils.fixture import uuidsentinel as uuids
 
-from nova_throttle import exception
+from nova_throttle import activation
 from nova_throttle.journal import rows
 from nova_throttle.tests.unit.journal import base
 
@@ -205,7 +205,7 @@ class LockTestCase(base.JournalTestCase):
     def test_two_processes_never_share_it(self):
         holder = self.start_holder()
         journal = self.make_journal()
-        error = self.assertRaises(exception.JournalLocked, journal.open)
+        error = self.assertRaises(activation.JournalLocked, journal.open)
         self.assertIn(self.path, str(error))
         self.assertIn(base.HOST, str(error))
         self.assertNotIn('\n', str(error))

@@ -8,7 +8,7 @@ import urllib.request
 import prometheus_client
 import testtools
 
-from nova_throttle import exception
+from nova_throttle import activation
 from nova_throttle.metrics import server as server_lib
 
 PATIENCE = 60
@@ -76,7 +76,7 @@ class ServerTestCase(testtools.TestCase):
             ('not..a.name', 0, ''),
         ):
             error = self.assertRaises(
-                exception.MetricsNotBound,
+                activation.MetricsNotBound,
                 *(server_lib.Server, host, port, self.registry),
             )
             self.assertIn(f'metrics_bind: cannot listen at {host}', str(error))

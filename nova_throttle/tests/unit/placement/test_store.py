@@ -14,7 +14,7 @@ from hypothesis import stateful
 from hypothesis import strategies as st
 import testtools
 
-from nova_throttle import exception
+from nova_throttle.placement import errors
 from nova_throttle.placement import names
 from nova_throttle.placement import store as store_lib
 from nova_throttle.tests.unit.placement import fake
@@ -46,7 +46,7 @@ class StoreMachine(stateful.RuleBasedStateMachine):
     def claim(self, migration, gates):
         try:
             has = self.store.claim(migration, 'src', tuple(gates))
-        except exception.PlacementAway:
+        except errors.PlacementAway:
             self.believed[migration] = None
             return
         self.believed[migration] = {g.uuid for g in gates} if has else ()
@@ -55,7 +55,7 @@ class StoreMachine(stateful.RuleBasedStateMachine):
     def free(self, migration):
         try:
             self.store.free(migration)
-        except exception.PlacementAway:
+        except errors.PlacementAway:
             self.believed[migration] = None
             return
         self.believed[migration] = ()
@@ -96,7 +96,7 @@ class StoreTestCase(testtools.TestCase):
                 raise OSError('https://user:secret@placement')
 
         error = self.assertRaises(
-            exception.PlacementAway,
+            errors.PlacementAway,
             store_lib.Store(Session({})).gates,
         )
         self.assertEqual('Placement cannot be asked: OSError', str(error))

@@ -122,6 +122,19 @@ class ActivationTestCase(testtools.TestCase):
             self.assert_starts(self.start(options), PLAIN)
         self.assertEqual([], self.lines(ACTIVE))
 
+    def test_nova_compute_s_own_report_has_our_section(self):
+        """On the signal that makes it in every release, at its stderr."""
+        child = self.start(ENABLED, '--report')
+        out, _ = child.communicate(timeout=base.PATIENCE)
+        self.assertEqual(0, child.returncode, out + self.log)
+        _, found, ours = out.partition('nova-throttle on host1')
+        self.assertTrue(found, out)
+        for text in (
+            *('Gates', '  source: 1 slots, 0 offered', 'Queue (0)'),
+            *('Migrations that are not over', 'Journal', 'Threads'),
+        ):
+            self.assertIn(text, ours)
+
     def test_unknown_nova(self):
         child = self.start(ENABLED, '--nova-version=99.1.0')
         self.assert_stops(child, 'Nova 99.1.0', 'allow_untested_nova')

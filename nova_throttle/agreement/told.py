@@ -96,20 +96,11 @@ class Told:
         # Its priority may be another by now.
         entry.request = request
         self._count(before, standing)
-        unsaid = key in self._news
-        self._news[key] = entry
         if standing is Standing.GONE:
             del self._entries[key]
-            if entry.number < 0 and before in messages.WAITING:
-                # It has never heard of it.
-                del self._news[key]
-        elif _is_seen_there(gate, standing) or (
-            # It insists by now, and that was not said yet: so it is said
-            # that the slot is kept.
-            standing is Standing.KEEPS and not unsaid
-        ):
-            del self._news[key]
-        if not self._is_told(entry):
+        if self._is_news(entry, before, key in self._news):
+            self._news[key] = entry
+        else:
             self._news.pop(key, None)
 
     def _begin(self, key: _Key, entry: _Entry) -> None:
@@ -124,6 +115,23 @@ class Told:
     def _is_told(self, entry: _Entry) -> bool:
         """Tell whether the destination has to know of it, or does already."""
         return entry.number >= 0 or entry.gate.name not in self.unlimited
+
+    def _is_news(self, entry: _Entry, before: Standing, unsaid: bool) -> bool:
+        """Tell whether a change is to be told.
+
+        :param unsaid: whether one before it is not told yet.
+        """
+        if not self._is_told(entry):
+            return False
+        if entry.standing is Standing.GONE:
+            # If not, it has never heard of it.
+            return entry.number >= 0 or before not in messages.WAITING
+        if entry.standing is Standing.KEEPS:
+            # If so, it insists by now, and it is said that the slot is kept.
+            return unsaid
+        # That one is in progress a destination finds out by itself.
+        is_seen = entry.gate.name == messages.DESTINATION
+        return entry.standing is not Standing.HOLDS or not is_seen
 
     def _count(self, before: Standing, after: Standing) -> None:
         self._waiting += after in messages.WAITING
@@ -242,11 +250,6 @@ class Told:
                 for needs in entry.request.needs
             ):
                 yield key, entry
-
-
-def _is_seen_there(gate: request_lib.RemoteGate, standing: Standing) -> bool:
-    """Tell whether a destination finds out by itself."""
-    return standing is Standing.HOLDS and gate.name == messages.DESTINATION
 
 
 def _item(entry: _Entry) -> messages.Item:

@@ -123,7 +123,6 @@ class Collector(registry_lib.Collector):
     def _metrics(self) -> Iterator[metrics_core.Metric]:
         snapshot = self._snapshot()
         states = self.course.states()
-        counts = collections.Counter(states.values())
         yield _gauge(
             'info',
             'What runs on the host; always 1',
@@ -132,29 +131,18 @@ class Collector(registry_lib.Collector):
         )
         yield from _gates(snapshot)
         yield from _queue(snapshot, states)
-        yield _gauge(
+        yield _value(
             'queue_paused',
             'Whether an operator lets nothing start to leave the host: 1 or 0',
-            (),
-            [((), float(self._paused()))],
+            self._paused(),
         )
-        yield _gauge(
-            'migrations',
-            'Live migrations from this host that are not over',
-            ('state',),
-            [
-                ((state.value,), counts[state])
-                for state in State
-                if state is not State.OVER
-            ],
-        )
+        yield _migrations(states)
         yield from _transfers(snapshot)
-        yield _gauge(
+        yield _value(
             'journal_durable',
             'Whether all of the queue is on disk: 1, or 0 if it is in memory '
             'only',
-            (),
-            [((), float(self._durable()))],
+            self._durable(),
         )
         yield from self.course.finished.collect()
         yield from self.course.durations.collect()
@@ -170,6 +158,25 @@ def _gauge(
     for values, value in series:
         metric.add_metric(values, value)
     return metric
+
+
+def _value(name: str, text: str, value: float) -> metrics_core.Metric:
+    """Return a metric of one series, with no label of its own."""
+    return _gauge(name, text, (), [((), float(value))])
+
+
+def _migrations(states: Mapping[str, State]) -> metrics_core.Metric:
+    counts = collections.Counter(states.values())
+    return _gauge(
+        'migrations',
+        'Live migrations from this host that are not over',
+        ('state',),
+        [
+            ((state.value,), counts[state])
+            for state in State
+            if state is not State.OVER
+        ],
+    )
 
 
 def _gates(
@@ -234,10 +241,14 @@ def _queue(
         ('state',),
         [((state.value,), seconds) for state, seconds in oldest.items()],
     )
+    yield _waits(snapshot)
+
+
+def _waits(snapshot: snapshot_lib.Snapshot) -> metrics_core.Metric:
     reasons = collections.Counter(
         wait.reason for entry in snapshot.queue for wait in entry.waits_for
     )
-    yield _gauge(
+    return _gauge(
         'queue_waits',
         'Live migrations that wait, by each reason that keeps them; gate by '
         'gate',
@@ -260,17 +271,15 @@ def _transfers(
 ) -> Iterator[metrics_core.Metric]:
     """Yield what is true of the link, and of each guest that moves."""
     moving = snapshot.progress
-    yield _gauge(
+    yield _value(
         'link_transfers',
         'Guests that move away from this host right now',
-        (),
-        [((), sum(each.done > 0 for each in moving.values()))],
+        sum(each.done > 0 for each in moving.values()),
     )
-    yield _gauge(
+    yield _value(
         'link_bytes_per_second',
         'What leaves this host for live migrations, as measured',
-        (),
-        [((), sum(each.rate for each in moving.values()))],
+        sum(each.rate for each in moving.values()),
     )
     for name, text, attribute in _OF_A_TRANSFER:
         yield _gauge(

@@ -54,14 +54,7 @@ class Assembly:
         self.journal = journal.Journal(
             CONF.nova_throttle.journal_dir, manager.host
         )
-        self.negotiation = negotiation.Negotiation(
-            manager.host,
-            self._start,
-            lambda: self.wait_events.refresh(),
-            lambda host: self.transfer.leave(host),
-            lambda: self.transfer.progress(),
-            lambda: self.link.slow(),
-        )
+        self.negotiation = self._make_negotiation()
         self.throttle = self.negotiation.throttle
         self.wait_events = wait_events.WaitEvents(
             manager.host, self.migrations, self.throttle.snapshot
@@ -80,6 +73,18 @@ class Assembly:
         )
         self._make_ways_out()
         self._make_ways_in()
+        self._make_way_to_the_wire()
+
+    def _make_negotiation(self) -> negotiation.Negotiation:
+        # What it calls is made later.
+        return negotiation.Negotiation(
+            self.manager.host,
+            self._start,
+            lambda: self.wait_events.refresh(),
+            lambda host: self.transfer.leave(host),
+            lambda: self.transfer.progress(),
+            lambda: self.link.slow(),
+        )
 
     def _make_ways_out(self) -> None:
         self.ending = ending.Ending(
@@ -135,6 +140,7 @@ class Assembly:
             self.completion.take_out,
         )
 
+    def _make_way_to_the_wire(self) -> None:
         self.link = link.Link(
             self.migrations,
             self.throttle,

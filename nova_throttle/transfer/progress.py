@@ -121,10 +121,7 @@ class Estimator:
                 done=done,
                 remaining=_sum(stats, 'memory_remaining', 'disk_remaining'),
                 rate=self._rate.value,
-                dirty_rate=float(
-                    _number(stats, 'memory_dirty_rate')
-                    * _number(stats, 'memory_page_size')
-                ),
+                dirty_rate=_dirty_rate(stats),
                 iteration=self._passes.number,
                 stalled=self._passes.stalled,
                 block=self._last.block or _number(stats, 'disk_total') > 0,
@@ -213,6 +210,11 @@ class _Passes:
 def _number(stats: Mapping[str, object], key: str) -> int:
     value = stats.get(key)
     return max(0, int(value)) if isinstance(value, int | float) else 0
+
+
+def _dirty_rate(stats: Mapping[str, object]) -> float:
+    pages = _number(stats, 'memory_dirty_rate')
+    return float(pages * _number(stats, 'memory_page_size'))
 
 
 def _sum(stats: Mapping[str, object], *keys: str) -> int:

@@ -66,12 +66,7 @@ class Arrivals:
         known = list(self._gate.migrations())
         begun = set(self._begun)
         facts = self._facts(context)
-        # Those without a record too: they may wait here, or have an offer.
-        down = {
-            source
-            for source in self._sources(facts)
-            if checks.is_gone(context, source)
-        }
+        down = self._down(context, facts)
         facts = [
             fact
             for fact in facts
@@ -144,9 +139,14 @@ class Arrivals:
             if migration.dest_compute == self._manager.host
         ]
 
-    def _sources(self, facts: list[claim_lib.Fact]) -> set[str]:
+    def _down(
+        self, context: border.Context, facts: list[claim_lib.Fact]
+    ) -> set[str]:
+        """Return the sources that are dead."""
+        # Those without a record too: they may wait here, or have an offer.
         known = self._gate.migrations().values()
-        return {fact.source for fact in facts}.union(known)
+        sources = {fact.source for fact in facts}.union(known)
+        return {each for each in sources if checks.is_gone(context, each)}
 
     def _arrives(self, context: border.Context, fact: claim_lib.Fact) -> bool:
         """Tell whether a migration of a dead source still comes."""

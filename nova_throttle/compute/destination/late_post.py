@@ -89,6 +89,13 @@ def _make_ready(
     # Lazily: the hypervisor is asked only if the records do not tell.
     host, look = manager.host, functools.partial(_look, manager, found)
     todo = reception.receive(host, instance.host, found, comes, look)
+    _take_up(todo, host, found, before)
+    return todo in (Reception.FINISH, Reception.FINISH_LATE)
+
+
+def _take_up(
+    todo: Reception, host: str, found: border.Instance, before: _State
+) -> None:
     if todo is Reception.NOT_NOW:
         _refuse(host, found)
     if todo is Reception.OLD_NEWS:
@@ -102,7 +109,6 @@ def _make_ready(
     if todo is Reception.FINISH_LATE:
         _make_migrating(host, found)
         before.rested = True
-    return todo in (Reception.FINISH, Reception.FINISH_LATE)
 
 
 def _look(manager: border.Manager, found: border.Instance) -> sight.Sight:

@@ -225,17 +225,18 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         source_bdms: border.BlockDevices,
     ) -> Any:
         ours = self._parts.migrations.of_migration(migration.uuid)
-        if ours is not None:
-            self._parts.run.prepare(ours, source_bdms)
-        migrate_data = super()._do_pre_live_migration_from_source(
-            context,
-            dest,
-            instance,
-            block_migration,
-            migration,
-            migrate_data,
-            source_bdms,
-        )
+        with self._parts.link.preparing():
+            if ours is not None:
+                self._parts.run.prepare(ours, source_bdms)
+            migrate_data = super()._do_pre_live_migration_from_source(
+                context,
+                dest,
+                instance,
+                block_migration,
+                migration,
+                migrate_data,
+                source_bdms,
+            )
         if ours is not None:
             ours.prepared(migrate_data)
             self._parts.transfer.wait(ours)

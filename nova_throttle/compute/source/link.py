@@ -8,6 +8,7 @@ measured. Elsewhere all go at full speed, and nobody is told anything.
 
 from collections.abc import Callable
 from collections.abc import Iterable
+import contextlib
 import threading
 import time
 from typing import Any
@@ -20,6 +21,7 @@ from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
 from nova_throttle import events
 from nova_throttle import lifecycle
+from nova_throttle.transfer import ahead
 from nova_throttle.transfer import link as link_lib
 from nova_throttle.transfer import progress as progress_lib
 
@@ -53,6 +55,7 @@ class Link:
         self._clock = clock
         self._lock = threading.Lock()
         self._link = link_lib.Link()
+        self._ahead = ahead.Ahead()
         # No driver is known to set the speed of any.
         self._may_be_slow: Callable[[Any, Any], bool] = lambda *each: False
 
@@ -67,6 +70,19 @@ class Link:
     def slow(self) -> dict[str, link_lib.Place]:
         """Return where those are that go slowly, by migration UUID."""
         return self._link.slow()
+
+    def preparing(self) -> contextlib.AbstractContextManager[None]:
+        """Have one prepared when the link may need it soon."""
+        if self._is_automatic():
+            return self._ahead.turn()
+        return contextlib.nullcontext()
+
+    def note_prepared(self, waits: bool) -> None:
+        """Note that one is prepared.
+
+        :param waits: whether it has to wait for the link.
+        """
+        self._ahead.note_prepared(waits)
 
     def may_be_early(self, migration: migration_lib.LiveMigration) -> bool:
         """Tell whether one may be on deck."""

@@ -209,7 +209,9 @@ class Transfer(watcher.Watcher):
         self._throttle.advance(
             migration.uuid, turn.ticket, self._link.may_be_early(migration)
         )
-        if not turn.decided.is_set():
+        waits = not turn.decided.is_set()
+        self._link.note_prepared(waits)
+        if waits:
             self._journal.put(
                 entries.entry_of(migration, lifecycle.State.PREPARED)
             )

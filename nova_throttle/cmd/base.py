@@ -9,7 +9,6 @@ Values keep their types for machines and become words for people.
 import abc
 import argparse
 from collections.abc import Callable
-from collections.abc import Iterable
 from typing import Any
 from typing import TypeVar
 
@@ -56,17 +55,10 @@ class Asking(Command):
     # None if it has to be named, '?' if not.
     NARGS: str | None = None
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return a parser that wants a host."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
-            'host',
-            metavar='HOST',
-            nargs=self.NARGS,
-            type=plain.host_name,
-            help='the host, as Nova names it',
-        )
-        return parser
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the host."""
+        super().add_arguments(parser)
+        plain.add_host(parser, self.NARGS)
 
     def ask(
         self,
@@ -89,9 +81,9 @@ class MigrationCommand(Command, lister.Lister, abc.ABC):
     # How many it takes, as argparse says it.
     COUNT: str | None = None
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return a parser that wants migrations."""
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the migrations, and how to find their host."""
+        super().add_arguments(parser)
         parser.add_argument(
             'migration',
             metavar='MIGRATION',
@@ -105,7 +97,6 @@ class MigrationCommand(Command, lister.Lister, abc.ABC):
             type=plain.host_name,
             help='the host that it leaves; without, a conductor is asked',
         )
-        return parser
 
     def ask(
         self,
@@ -128,9 +119,7 @@ class HostCommand(Asking, lister.Lister, abc.ABC):
     """A command that shows what one host answers as a table."""
 
     @abc.abstractmethod
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterable[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return the names of the columns, and the rows."""
 
 

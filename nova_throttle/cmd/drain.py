@@ -10,13 +10,13 @@ import argparse
 from collections.abc import Iterator
 import datetime
 import importlib.util
-from typing import Any
 from typing import TextIO
 
 from cliff import lister
 
 from nova_throttle.cmd import drain_options
 from nova_throttle.cmd import nova_api
+from nova_throttle.cmd import plain
 from nova_throttle.drain import cloud as cloud_lib
 from nova_throttle.drain import course
 from nova_throttle.drain import drain
@@ -47,7 +47,6 @@ class DrainStart(nova_api.HostCommand, lister.Lister):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add what a drain can be told."""
         super().add_arguments(parser)
-        self._parser = parser
         drain_options.add(parser)
 
     def run(self, parsed_args: argparse.Namespace) -> int:
@@ -57,11 +56,9 @@ class DrainStart(nova_api.HostCommand, lister.Lister):
         """
         return super().run(parsed_args) or self._status
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a server on the host."""
-        drain_options.check(self._parser, parsed_args)
+        drain_options.check(self.parser, parsed_args)
         cloud = self.cloud(parsed_args)
         host = parsed_args.host
         for target in parsed_args.target:
@@ -82,7 +79,7 @@ class DrainStart(nova_api.HostCommand, lister.Lister):
 
     def _dry_run(
         self, facts: facts_lib.Facts, parsed_args: argparse.Namespace
-    ) -> list[tuple[Any, ...]]:
+    ) -> list[plain.Row]:
         skip = parsed_args.stopped == 'skip'
         moving = facts.moving()
         verdicts = plan.in_order(
@@ -128,15 +125,13 @@ def _close(
 
 def _rows(
     left: list[course.Left], parsed_args: argparse.Namespace
-) -> Iterator[tuple[Any, ...]]:
+) -> Iterator[plain.Row]:
     for each in left:
         verdict = plan.judge(each.server, parsed_args.stopped == 'skip')
         yield _row(each.server, verdict.way, each.reason)
 
 
-def _row(
-    server: facts_lib.Server, way: plan.Way, reason: str
-) -> tuple[Any, ...]:
+def _row(server: facts_lib.Server, way: plan.Way, reason: str) -> plain.Row:
     return (
         *(server.uuid, server.name, server.status, server.memory),
         *(way.value, reason),

@@ -13,6 +13,7 @@ from typing import Any
 from cliff import lister
 
 from nova_throttle.cmd import nova_api
+from nova_throttle.cmd import plain
 from nova_throttle.drain import chart
 from nova_throttle.drain import cloud as cloud_lib
 from nova_throttle.drain import errors
@@ -56,9 +57,7 @@ class DrainReport(nova_api.HostCommand, lister.Lister):
             help='a time in the drain, such as 2026-11-26T03:00 (UTC)',
         )
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a server."""
         cloud = self.cloud(parsed_args)
         host = parsed_args.host
@@ -98,7 +97,7 @@ def _names(cloud: cloud_lib.Cloud) -> Any:
     return name
 
 
-def _row(row: timeline.Row) -> tuple[Any, ...]:
+def _row(row: timeline.Row) -> plain.Row:
     first, last = row.attempts[0], row.attempts[-1]
     return (
         *(row.uuid, row.name, len(row.attempts), last.destination),

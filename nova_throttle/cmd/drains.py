@@ -8,9 +8,7 @@ the drain.
 
 import argparse
 from collections.abc import Callable
-from collections.abc import Iterator
 import functools
-from typing import Any
 
 from cliff import lister
 from cliff import show
@@ -46,9 +44,7 @@ class Duration(plain.Column):
 class DrainList(nova_api.Command, lister.Lister):
     """List the hosts that are drained, with how far each is."""
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a host."""
         cloud = self.cloud(parsed_args)
         drained = [each for each in cloud.services() if each.is_drained]
@@ -61,9 +57,7 @@ class DrainList(nova_api.Command, lister.Lister):
 class DrainShow(nova_api.HostCommand, show.ShowOne):
     """Show how far the drain of a host is, and what is left there."""
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Values:
         """Return one value a fact."""
         cloud = self.cloud(parsed_args)
         facts = cloud.facts(parsed_args.host, transfers=True)
@@ -98,9 +92,7 @@ class DrainCancel(nova_api.HostCommand, lister.Lister):
             help='abort those whose guests move, too',
         )
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a migration that was aborted."""
         cloud = self.cloud(parsed_args)
         service = _drained(cloud, parsed_args.host)
@@ -126,9 +118,7 @@ class DrainUndo(nova_api.HostCommand, lister.Lister):
             help='only open the host again; what has moved stays there',
         )
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a migration, or a server that does not come back."""
         cloud = self.cloud(parsed_args)
         host = parsed_args.host
@@ -153,7 +143,7 @@ def _drained(cloud: cloud_lib.Cloud, host: str) -> facts_lib.Service:
 
 def _abort(
     cloud: cloud_lib.Cloud, host: str, running: bool
-) -> list[tuple[Any, ...]]:
+) -> list[plain.Row]:
     """Abort what moves out of a host.
 
     :param running: whether also what is on the wire.
@@ -172,7 +162,7 @@ def _abort(
 
 def _bring_back(
     cloud: cloud_lib.Cloud, host: str, verdict: plan.Verdict
-) -> tuple[Any, ...]:
+) -> plain.Row:
     server = verdict.server
     if verdict.way is not plan.Way.LIVE:
         return server.uuid, '', f'stays on {server.host}: {verdict.reason}'
@@ -191,7 +181,7 @@ def _try(done: str, act: Callable[[], None]) -> str:
     return done
 
 
-def _summary(facts: facts_lib.Facts) -> tuple[Any, ...]:
+def _summary(facts: facts_lib.Facts) -> plain.Row:
     found = progress.measure(facts, course.of_records(facts).to_come(facts))
     return (
         *(facts.service.host, facts.service.why),

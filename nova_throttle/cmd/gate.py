@@ -7,7 +7,6 @@ Whether a gate exists, and what limits it may have, only its host knows.
 
 import argparse
 from collections.abc import Iterator
-from typing import Any
 
 from nova_throttle.cmd import base
 from nova_throttle.cmd import plain
@@ -51,9 +50,7 @@ class GateList(base.HostCommand):
 
     NARGS = '?'
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a gate."""
         if parsed_args.host is None:
             return shared_gate.COLUMNS, shared_gate.rows(self.app.options)
@@ -77,9 +74,9 @@ class LimitSet(base.HostCommand):
     max_incoming_transfers (transfer-in) in nova.conf too.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return the parser of this command's arguments."""
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the gate, and its limit."""
+        super().add_arguments(parser)
         parser.add_argument(
             'name', metavar='GATE', nargs='?', help=f'default: {DEFAULT}'
         )
@@ -95,11 +92,8 @@ class LimitSet(base.HostCommand):
         parser.add_argument(
             '--gate', default=DEFAULT, help='another way to name the gate'
         )
-        return parser
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a gate, after the change."""
         snapshot = self.ask(
             parsed_args,
@@ -134,7 +128,7 @@ def _limit(text: str) -> int | str:
         ) from None
 
 
-def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
+def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[plain.Row]:
     known = progress.of(snapshot)
     pause = base.pause_of(snapshot)
     for gate in snapshot.gates:

@@ -7,9 +7,9 @@ What is shown is each one that is not over, in the order of their arrival.
 
 import argparse
 from collections.abc import Iterator
-from typing import Any
 
 from nova_throttle.cmd import base
+from nova_throttle.cmd import plain
 from nova_throttle.cmd import progress
 from nova_throttle.objects import snapshot as snapshot_obj
 
@@ -32,9 +32,7 @@ class MigrationList(base.HostCommand):
     tried until it succeeds.
     """
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a migration."""
         snapshot = self.ask(
             parsed_args, lambda api, ctxt: api.get_snapshot(ctxt)
@@ -42,7 +40,7 @@ class MigrationList(base.HostCommand):
         return COLUMNS, _rows(snapshot)
 
 
-def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
+def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[plain.Row]:
     known = progress.of(snapshot)
     # An older release does not say it.
     for view in snapshot.migrations if 'migrations' in snapshot else ():

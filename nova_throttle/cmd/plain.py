@@ -7,6 +7,7 @@ from a machine that has none.
 """
 
 import argparse
+from collections.abc import Iterable
 import functools
 import re
 from typing import Any
@@ -26,17 +27,25 @@ else:
     Column = columns.FormattableColumn
 
 
+Row = tuple[Any, ...]
+# The names of the columns, and the rows; or the values of one thing.
+Table = tuple[tuple[str, ...], Iterable[Row]]
+Values = tuple[tuple[str, ...], Row]
+
+
 class Command(command.Command):
     """A command whose error is one line."""
 
+    parser: argparse.ArgumentParser
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return a parser that says errors in one line."""
-        parser = super().get_parser(prog_name)
-        parser.error = functools.partial(  # type: ignore[method-assign]
-            _usage_error, parser
+        self.parser = super().get_parser(prog_name)
+        self.parser.error = functools.partial(  # type: ignore[method-assign]
+            _usage_error, self.parser
         )
-        self.add_arguments(parser)
-        return parser
+        self.add_arguments(self.parser)
+        return self.parser
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add what the command wants to know."""
@@ -68,11 +77,17 @@ class Lines(Column):
         return '\n'.join(self._value)
 
 
-def add_host(parser: argparse.ArgumentParser) -> None:
-    """Have a command want a host."""
+def add_host(
+    parser: argparse.ArgumentParser, nargs: str | None = None
+) -> None:
+    """Have a command want a host.
+
+    :param nargs: None if it has to be named, '?' if not.
+    """
     parser.add_argument(
         'host',
         metavar='HOST',
+        nargs=nargs,
         type=host_name,
         help='the host, as Nova names it',
     )

@@ -7,6 +7,7 @@ What is shown is the order at one instant, the next request first.
 
 import abc
 import argparse
+from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +29,9 @@ COLUMNS = (
     'Waits For',
     'Progress',
 )
+
+# A call of the API that changes one migration.
+Change = Callable[..., snapshot_obj.Snapshot]
 
 
 class Waits(plain.Column):
@@ -62,9 +66,7 @@ class QueueList(base.HostCommand):
     progress. That the queue is paused is said on stderr as well.
     """
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a queued request."""
         snapshot = self.ask(
             parsed_args, lambda api, ctxt: api.get_snapshot(ctxt)
@@ -86,20 +88,17 @@ class QueuePause(base.HostCommand):
     to the host is not paused. A pause lasts over any restart.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return the parser of this command's arguments."""
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the reason."""
+        super().add_arguments(parser)
         parser.add_argument(
             '--reason',
             metavar='TEXT',
             default='',
             help='why, for who looks at the queue',
         )
-        return parser
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a queued request, after the change."""
         snapshot = self.ask(
             parsed_args,
@@ -111,9 +110,7 @@ class QueuePause(base.HostCommand):
 class QueueResume(base.HostCommand):
     """Let what is queued on a host start again."""
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a queued request, after the change."""
         snapshot = self.ask(parsed_args, lambda api, ctxt: api.resume(ctxt))
         return COLUMNS, _rows(snapshot)
@@ -130,9 +127,7 @@ class QueueCancel(base.MigrationCommand):
     COUNT = '+'
     _failed = False
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a migration that was cancelled."""
         return ('Migration', 'Result'), self._cancel_all(parsed_args)
 
@@ -145,7 +140,7 @@ class QueueCancel(base.MigrationCommand):
 
     def _cancel_all(
         self, parsed_args: argparse.Namespace
-    ) -> Iterator[tuple[Any, ...]]:
+    ) -> Iterator[plain.Row]:
         for migration in parsed_args.migration:
             try:
                 self._cancel(parsed_args, migration)
@@ -166,27 +161,23 @@ class QueueCancel(base.MigrationCommand):
 class QueueChange(base.MigrationCommand, abc.ABC):
     """A change of one queued migration; the queue after it is shown."""
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    @abc.abstractmethod
+    def change(self, api: rpcapi.ThrottleAPI) -> Change:
+        """Return the call that makes it."""
+
+    def words(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
+        """Return what it is told besides the migration."""
+        return ()
+
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a queued request, after the change."""
-        migration = parsed_args.migration
+        migration, words = parsed_args.migration, self.words(parsed_args)
         snapshot = self.ask(
             parsed_args,
             migration,
-            lambda api, ctxt: self.change(api, ctxt, migration, parsed_args),
+            lambda api, ctxt: self.change(api)(ctxt, migration, *words),
         )
         return COLUMNS, _rows(snapshot)
-
-    @abc.abstractmethod
-    def change(
-        self,
-        api: rpcapi.ThrottleAPI,
-        ctxt: Any,
-        migration: str,
-        parsed_args: argparse.Namespace,
-    ) -> snapshot_obj.Snapshot:
-        """Change it, and return what is true then."""
 
 
 class QueueSet(QueueChange):
@@ -198,9 +189,9 @@ class QueueSet(QueueChange):
     above at most.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return the parser of this command's arguments."""
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the priority."""
+        super().add_arguments(parser)
         parser.add_argument(
             '--priority',
             metavar='CLASS',
@@ -208,17 +199,14 @@ class QueueSet(QueueChange):
             required=True,
             help='one of %(choices)s',
         )
-        return parser
 
-    def change(
-        self,
-        api: rpcapi.ThrottleAPI,
-        ctxt: Any,
-        migration: str,
-        parsed_args: argparse.Namespace,
-    ) -> snapshot_obj.Snapshot:
+    def change(self, api: rpcapi.ThrottleAPI) -> Change:
         """Give it that priority."""
-        return api.set_priority(ctxt, migration, parsed_args.priority)
+        return api.set_priority
+
+    def words(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
+        """Return the priority."""
+        return (parsed_args.priority,)
 
 
 class QueuePromote(QueueChange):
@@ -228,16 +216,13 @@ class QueuePromote(QueueChange):
     arrival. To undo it, set a priority.
     """
 
-    def change(
-        self,
-        api: rpcapi.ThrottleAPI,
-        ctxt: Any,
-        migration: str,
-        parsed_args: argparse.Namespace,
-    ) -> snapshot_obj.Snapshot:
+    def change(self, api: rpcapi.ThrottleAPI) -> Change:
         """Promote it."""
-        promoted = priority.Priority.PROMOTED.word
-        return api.set_priority(ctxt, migration, promoted)
+        return api.set_priority
+
+    def words(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
+        """Return the highest priority."""
+        return (priority.Priority.PROMOTED.word,)
 
 
 class QueueHold(QueueChange):
@@ -246,32 +231,20 @@ class QueueHold(QueueChange):
     It keeps its position in the order, also over a restart of nova-compute.
     """
 
-    def change(
-        self,
-        api: rpcapi.ThrottleAPI,
-        ctxt: Any,
-        migration: str,
-        parsed_args: argparse.Namespace,
-    ) -> snapshot_obj.Snapshot:
+    def change(self, api: rpcapi.ThrottleAPI) -> Change:
         """Hold it."""
-        return api.hold(ctxt, migration)
+        return api.hold
 
 
 class QueueRelease(QueueChange):
     """Let a live migration go on that was held."""
 
-    def change(
-        self,
-        api: rpcapi.ThrottleAPI,
-        ctxt: Any,
-        migration: str,
-        parsed_args: argparse.Namespace,
-    ) -> snapshot_obj.Snapshot:
+    def change(self, api: rpcapi.ThrottleAPI) -> Change:
         """Release it."""
-        return api.release(ctxt, migration)
+        return api.release
 
 
-def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[tuple[Any, ...]]:
+def _rows(snapshot: snapshot_obj.Snapshot) -> Iterator[plain.Row]:
     known = progress.of(snapshot)
     for entry in snapshot.queue:
         found = known.get(entry.migration_uuid)

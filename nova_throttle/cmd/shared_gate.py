@@ -10,7 +10,6 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent import futures
 import contextlib
-from typing import Any
 from typing import TypeVar
 
 from cliff import lister
@@ -36,14 +35,14 @@ T = TypeVar('T')
 COLUMNS = ('Gate', 'Limit', 'Paused', 'In Progress', 'Owners', 'Hosts')
 
 
-def rows(options: argparse.Namespace) -> Iterator[tuple[Any, ...]]:
+def rows(options: argparse.Namespace) -> Iterator[plain.Row]:
     """Return one row a gate of the cloud.
 
     :param options: what all commands have.
     :raises PlacementAway: if it does not answer.
     """
 
-    def read(store: store_lib.Store) -> list[tuple[Any, ...]]:
+    def read(store: store_lib.Store) -> list[plain.Row]:
         return [_row(gate, store.state(gate)) for gate in store.gates()]
 
     bus.connect(options.config_file)
@@ -66,15 +65,12 @@ class _Change(_GateCommand, show.ShowOne):
 
     CHANGES = True
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return the parser of this command's arguments."""
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the gate."""
+        super().add_arguments(parser)
         parser.add_argument('name', metavar='NAME', help='of the gate')
-        return parser
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Values:
         """Return what is true of the gate now."""
         bus.connect(self.app.options.config_file)
         row = self.with_store(lambda s: self._do(parsed_args, s))
@@ -84,7 +80,7 @@ class _Change(_GateCommand, show.ShowOne):
 
     def _do(
         self, parsed_args: argparse.Namespace, store: store_lib.Store
-    ) -> tuple[Any, ...]:
+    ) -> plain.Row:
         editor = editor_lib.Editor(store)
         self.change(parsed_args, editor)
         gate = editor.find(parsed_args.name)
@@ -115,12 +111,11 @@ class GateCreate(_Change):
     housekeeping_interval.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return the parser of this command's arguments."""
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add its limit and its hosts."""
+        super().add_arguments(parser)
         _add_limit(parser, required=True)
         _add_hosts(parser)
-        return parser
 
     def change(
         self, parsed_args: argparse.Namespace, editor: editor_lib.Editor
@@ -137,9 +132,9 @@ class GateSet(_Change):
     gives no slot to anybody until it goes on.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return the parser of this command's arguments."""
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add what can be changed."""
+        super().add_arguments(parser)
         _add_limit(parser, required=False)
         _add_hosts(parser)
         pause = parser.add_mutually_exclusive_group()
@@ -151,20 +146,15 @@ class GateSet(_Change):
                 const=is_paused,
                 help=f'{word} it',
             )
-        return parser
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Values:
         """Return what is true of the gate after the change."""
         given = vars(parsed_args)
         if all(
             given[name] is None
             for name in ('limit', 'hosts', 'aggregate', 'paused')
         ):
-            self.get_parser(f'{self.app.NAME} {self.cmd_name}').error(
-                'nothing to change was given'
-            )
+            self.parser.error('nothing to change was given')
         return super().take_action(parsed_args)
 
     def change(
@@ -188,11 +178,10 @@ class GateDelete(_GateCommand):
     To get rid of one in use, pause it and wait, or set its limit to 0.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return the parser of this command's arguments."""
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the gate."""
+        super().add_arguments(parser)
         parser.add_argument('name', metavar='NAME', help='of the gate')
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Delete it; one that is not there is deleted."""
@@ -214,9 +203,7 @@ class GateReconcile(_GateCommand, lister.Lister):
     records of this cell are looked at: run it once in each.
     """
 
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    def take_action(self, parsed_args: argparse.Namespace) -> plain.Table:
         """Return one row a live migration that had slots and was over."""
         bus.connect(self.app.options.config_file)
         bus.use_conductor()
@@ -265,7 +252,7 @@ def _announce(name: str) -> None:
         )
 
 
-def _row(gate: gate_lib.Gate, state: gate_lib.State) -> tuple[Any, ...]:
+def _row(gate: gate_lib.Gate, state: gate_lib.State) -> plain.Row:
     return (
         gate.name,
         base.Limit(state.limit),

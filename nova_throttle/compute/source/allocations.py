@@ -107,7 +107,16 @@ def revert(
     client, context = manager.reportclient, migration.context
     held = _of(client, context, migration.record.uuid)
     if held:
-        manager._revert_allocation(context, instance, migration.record)
+        try:
+            manager._revert_allocation(context, instance, migration.record)
+        except nova_exception.AllocationMoveFailed:
+            if _of(client, context, instance.uuid):
+                raise
+            _check(
+                _write(client, context, instance, instance.uuid, held),
+                instance.uuid,
+            )
+            _drop(client, context, migration.record.uuid, 'migration')
         return
     node = _source_node(context, migration.record)
     claimed = _of(client, context, migration.instance.uuid)
@@ -265,11 +274,37 @@ def _put(
     resources: dict[str, int],
 ) -> bool:
     """Make these the only allocations of a consumer."""
+    allocations = {node: {'resources': resources}}
+    return _write(client, context, instance, consumer, allocations)
+
+
+def _write(
+    client: border.ReportClient,
+    context: border.Context,
+    instance: border.Instance,
+    consumer: str,
+    allocations: Allocations,
+) -> bool:
+    """Make these the only allocations of a consumer.
+
+    A Placement that was killed while it made the consumer may have kept it
+    without allocations. It refuses then whatever does not name its
+    generation, which is 0, and which it tells nobody.
+    """
     found = client.get_allocs_for_consumer(context, consumer)
     payload = {
-        'allocations': {node: {'resources': resources}},
+        'allocations': {
+            node: {'resources': held['resources']}
+            for node, held in allocations.items()
+        },
         'project_id': instance.project_id,
         'user_id': instance.user_id,
         'consumer_generation': found.get('consumer_generation'),
     }
-    return bool(client.put_allocations(context, consumer, payload))
+    try:
+        return bool(client.put_allocations(context, consumer, payload))
+    except nova_exception.AllocationUpdateFailed:
+        if found['allocations']:
+            raise
+        payload['consumer_generation'] = 0
+        return bool(client.put_allocations(context, consumer, payload))

@@ -68,11 +68,18 @@ def _storm(stage: Stage, label: str, hosts: list[str]) -> Case:
     for turn in range(EACH):
         for host, target in zip(hosts, [*hosts[1:], hosts[0]], strict=True):
             stage.migrate([servers[host][turn]], target)
+    total = EACH * len(hosts)
+    # Before that, a request is Nova's: it fails with Placement.
     count.until(
-        watch, 'two in progress', lambda w: len(owners(w.last)) >= KILLED
+        watch,
+        'all queued, two in progress',
+        lambda w: (
+            len(w.last) == total
+            and not w.count('accepted')
+            and len(owners(w.last)) >= KILLED
+        ),
     )
     _kill_and_restart(stage, owners(watch.last)[:KILLED])
-    total = EACH * len(hosts)
     ended = count.until(
         watch, 'the end', lambda w: w.over() >= total, CAP * total
     )

@@ -31,13 +31,23 @@ SUMMARY = (
 DONE = ('Server', 'Migration', 'Result')
 
 
-class Duration(plain.Column):
-    """Seconds, or nobody knows how many."""
+class Measured(plain.Column):
+    """A figure, or nobody knows it yet."""
 
     def human_readable(self) -> str:
         """Return words."""
-        if self._value is None:
-            return 'unknown'
+        return 'unknown' if self._value is None else self.in_words()
+
+    def in_words(self) -> str:
+        """Return the figure in words."""
+        return str(self._value)
+
+
+class Duration(Measured):
+    """Seconds."""
+
+    def in_words(self) -> str:
+        """Return them in minutes or hours if they are many."""
         return view.duration(self._value)
 
 
@@ -187,6 +197,6 @@ def _summary(facts: facts_lib.Facts) -> plain.Row:
         *(facts.service.host, facts.service.why),
         *view.counted(found).values(),
         found.memory,
-        None if found.rate is None else round(found.rate, 1),
+        Measured(None if found.rate is None else round(found.rate, 1)),
         Duration(None if found.eta is None else round(found.eta)),
     )

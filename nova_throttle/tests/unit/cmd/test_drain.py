@@ -9,6 +9,7 @@ import sys
 import fixtures
 import testtools
 
+from nova_throttle.cmd import drains
 from nova_throttle.tests import shell as shell_lib
 
 
@@ -106,3 +107,15 @@ class DrainTestCase(testtools.TestCase):
             self.assertEqual((1, ''), (done.returncode, done.stdout))
             (line,) = done.stderr.splitlines()
             self.assertTrue(line.startswith(expected), line)
+
+
+class MeasuredTestCase(testtools.TestCase):
+    def test_what_is_not_known_yet_is_said_so(self):
+        for expected, column in (
+            ('unknown', drains.Measured(None)),
+            ('210.4', drains.Measured(210.4)),
+            ('unknown', drains.Duration(None)),
+            ('3 min', drains.Duration(200)),
+        ):
+            self.assertEqual(expected, column.human_readable())
+        self.assertIsNone(drains.Measured(None).machine_readable())

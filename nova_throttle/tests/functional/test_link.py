@@ -2,9 +2,13 @@
 
 """The link is handed on, and how many have it is found out."""
 
+import fixtures
+
 from nova_throttle.admission import stages
 from nova_throttle import exception
 from nova_throttle import rpcapi
+from nova_throttle.tests.functional import base
+from nova_throttle.tests.functional import pause
 from nova_throttle.tests.functional import test_transfer
 from nova_throttle.transfer import pace as pace_lib
 
@@ -245,3 +249,39 @@ class AutoTestCase(LinkTestCase):
         self.assertEqual(2, self.gate().limit)
         self.end(a)
         self.end(b)
+
+    def test_one_that_waits_to_be_prepared_is_aborted(self):
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova_throttle.transfer.ahead.LONGEST', base.PATIENCE
+            )
+        )
+        paused = self.useFixture(
+            pause.Paused(
+                self.src.manager.compute_rpcapi,
+                'pre_live_migration',
+                base.PATIENCE,
+            )
+        )
+        servers = self.boot(3)
+        for server in servers:
+            self.ask_for_migration(server)
+        parts = self.src.manager._parts
+        self.wait_for(
+            lambda: (
+                (parts.link._ahead._preparing, parts.link._ahead._waiting)
+                == (2, 1)
+            )
+        )
+        of_instance = parts.migrations.of_instance
+        (waiting,) = (
+            server
+            for server in servers
+            if not of_instance(server['id']).may_be_prepared
+        )
+        self.abort(waiting)
+        paused.proceed.set()
+        self.assert_left(waiting, 'cancelled')
+        for server in servers:
+            if server is not waiting:
+                self.assert_moved(server)

@@ -122,15 +122,11 @@ class Controller(turns.Turns):
         :raises DuplicateRequest: if it waits or is in progress.
         :raises UnknownGate: if it needs a gate that does not exist.
         """
-        with self._lock:
-            effects = self._admission.adopt(request, stages)
-        self._dispatcher.carry_out(effects)
+        self._apply(lambda: self._admission.adopt(request, stages))
 
     def release(self, migration_uuid: str, stage: str) -> None:
         """Release the slots of one stage; start the next. Idempotent."""
-        with self._lock:
-            effects = self._admission.release(migration_uuid, stage)
-        self._dispatcher.carry_out(effects)
+        self._apply(lambda: self._admission.release(migration_uuid, stage))
 
     def finish(
         self, migration_uuid: str, error: BaseException | None = None
@@ -140,9 +136,9 @@ class Controller(turns.Turns):
         :param error: what ended it, for whoever holds its tickets.
         :returns: whether it was in progress: finishing twice is harmless.
         """
-        with self._lock:
-            effects = self._admission.finish(migration_uuid, error)
-        self._dispatcher.carry_out(effects)
+        effects = self._apply(
+            lambda: self._admission.finish(migration_uuid, error)
+        )
         return bool(effects.ended)
 
     def cancel(self, migration_uuid: str) -> bool:
@@ -166,9 +162,7 @@ class Controller(turns.Turns):
 
         :param reason: why, for who looks at the queue; None lets it go on.
         """
-        with self._lock:
-            effects = self._admission.defer(migration_uuid, reason)
-        self._dispatcher.carry_out(effects)
+        self._apply(lambda: self._admission.defer(migration_uuid, reason))
 
     def change(
         self,
@@ -203,15 +197,11 @@ class Controller(turns.Turns):
 
     def grant(self, granted: remote.Granted) -> None:
         """Use a slot of a gate kept elsewhere, or have it declined."""
-        with self._lock:
-            effects = self._admission.grant(granted)
-        self._dispatcher.carry_out(effects)
+        self._apply(lambda: self._admission.grant(granted))
 
     def answer(self, *answers: remote.Answer) -> None:
         """Take up what else is said of gates that are kept elsewhere."""
-        with self._lock:
-            effects = self._admission.answer(answers)
-        self._dispatcher.carry_out(effects)
+        self._apply(lambda: self._admission.answer(answers))
 
     def resize(self, gate: str, limit: int) -> None:
         """Change a gate's limit, at once.
@@ -223,21 +213,15 @@ class Controller(turns.Turns):
         :raises UnknownGate: if there is no such gate.
         :raises InvalidLimit: if the limit is negative.
         """
-        with self._lock:
-            effects = self._admission.resize(gate, limit)
-        self._dispatcher.carry_out(effects)
+        self._apply(lambda: self._admission.resize(gate, limit))
 
     def halt(self, reason: Standstill) -> None:
         """Start nothing until this reason is taken; twice is harmless."""
-        with self._lock:
-            effects = self._admission.halt(reason)
-        self._dispatcher.carry_out(effects)
+        self._apply(lambda: self._admission.halt(reason))
 
     def resume(self, reason: Standstill) -> None:
         """Take a reason; what waits starts if there is no other."""
-        with self._lock:
-            effects = self._admission.resume(reason)
-        self._dispatcher.carry_out(effects)
+        self._apply(lambda: self._admission.resume(reason))
 
     def _admit(self) -> Effects:
         with self._lock:

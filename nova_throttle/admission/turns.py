@@ -6,14 +6,17 @@ Only who owns the slots of a stage is in progress there; one on deck waits for
 them, and has begun all the same.
 """
 
+from collections.abc import Callable
 from concurrent import futures
 import functools
 
 from nova_throttle.admission import admission as admission_lib
 from nova_throttle.admission import dispatcher as dispatcher_lib
+from nova_throttle.admission import effects as effects_lib
 from nova_throttle.admission import readout
 from nova_throttle.admission import request as request_lib
 
+Effects = effects_lib.Effects
 Ticket = request_lib.Ticket
 
 
@@ -60,27 +63,21 @@ class Turns(readout.Readout):
         :raises NotInProgress: if it has no slot of that stage.
         """
         ticket: Ticket = futures.Future()
-        with self._lock:
-            effects = self._admission.step_aside(migration_uuid, ticket)
-        self._dispatcher.carry_out(effects)
+        self._apply(lambda: self._admission.step_aside(migration_uuid, ticket))
 
     def note_end(self, migration_uuid: str) -> None:
         """Note that a request gives its last stage back soon. Idempotent.
 
         The next may be on deck until then.
         """
-        with self._lock:
-            effects = self._admission.note_end(migration_uuid)
-        self._dispatcher.carry_out(effects)
+        self._apply(lambda: self._admission.note_end(migration_uuid))
 
     def leave(self, migration_uuid: str) -> None:
         """Have a request neither own nor wait for the last stage, or the deck.
 
         Idempotent: it starts the next.
         """
-        with self._lock:
-            effects = self._admission.leave(migration_uuid)
-        self._dispatcher.carry_out(effects)
+        self._apply(lambda: self._admission.leave(migration_uuid))
 
     def withdraw(self, migration_uuid: str, ticket: Ticket) -> None:
         """Have what waits with a cancelled ticket be out of the queue.
@@ -88,9 +85,14 @@ class Turns(readout.Readout):
         It leaves by itself as well, in the thread that cancelled it.
         """
         if ticket.cancelled():
-            with self._lock:
-                effects = self._admission.forget(migration_uuid, ticket)
-            self._dispatcher.carry_out(effects)
+            self._apply(lambda: self._admission.forget(migration_uuid, ticket))
+
+    def _apply(self, decide: Callable[[], Effects]) -> Effects:
+        """Decide with the lock, and do what follows from it without."""
+        with self._lock:
+            effects = decide()
+        self._dispatcher.carry_out(effects)
+        return effects
 
     def _watch(self, migration_uuid: str, ticket: Ticket) -> None:
         # After the lock: the callback runs at once if somebody cancelled

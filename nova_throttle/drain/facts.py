@@ -12,7 +12,6 @@ import datetime
 
 LIVE = 'live-migration'
 COLD = 'migration'
-RESIZE = 'resize'
 
 # Statuses of migrations that nobody works on any more.
 COMPLETED = frozenset({'completed', 'confirmed', 'done'})

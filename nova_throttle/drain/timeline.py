@@ -23,7 +23,6 @@ LINK = 'waits for the link'
 WIRE = 'on the wire'
 FINISHING = 'finishing'
 ROLLBACK = 'rolling back'
-PHASES = (*(QUEUED, GATE, CHECKS, PREPARING, LINK, WIRE, FINISHING, ROLLBACK),)
 
 _WAIT = 'nova_throttle_wait_'
 _EVENTS = {

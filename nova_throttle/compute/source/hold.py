@@ -29,11 +29,6 @@ class Hold:
         self._ended = False
 
     @property
-    def returned(self) -> bool:
-        """Whether the work has returned to the manager."""
-        return self._returned
-
-    @property
     def awaits_callback(self) -> bool:
         """Whether the driver has returned but never called back."""
         return self._returned and self._awaited

@@ -138,7 +138,7 @@ class CourseTestCase(testtools.TestCase):
     def test_the_resize_of_a_user_is_not_confirmed(self):
         self.begin()
         a = base.server('a', status='VERIFY_RESIZE')
-        done = (base.migration('a', 'finished', kind=facts_lib.RESIZE),)
+        done = (base.migration('a', 'finished', kind='resize'),)
         more = {'migrations': done, 'unconfirmed': (a,)}
         self.assertEqual([], self.steps(**more))
         self.assertTrue(self.over(**more))

@@ -157,7 +157,7 @@ class ChartTestCase(testtools.TestCase):
             if each.tag.endswith('rect') and len(each)
         }
         self.assertEqual(
-            {*timeline.PHASES} - {'checks', 'rolling back'}, {*bars}
+            {*chart.COLOURS} - {'checks', 'rolling back'}, {*bars}
         )
         wire = bars[timeline.WIRE]
         begin, width = float(wire['x']), float(wire['width'])

@@ -84,9 +84,7 @@ class OutgoingController(controller.Controller):
 
     def receive(self, tell: messages.Tell) -> None:
         """Take up what a destination tells; twice, or late, is harmless."""
-        with self._lock:
-            found = self._admission.answer(self._source.read(tell))
-        self._dispatcher.carry_out(found)
+        self._apply(lambda: self._admission.answer(self._source.read(tell)))
         # One by one: each may start a request.
         for offer in tell.offers:
             with self._lock:
@@ -98,10 +96,8 @@ class OutgoingController(controller.Controller):
 
     def failed(self, host: str) -> None:
         """Note that a message did not get an answer, sent or not."""
-        with self._lock:
-            # What waits for it waits on: it may be silent for a moment only.
-            found = self._admission.answer(self._source.fail(host))
-        self._dispatcher.carry_out(found)
+        # What waits for it waits on: it may be silent for a moment only.
+        self._apply(lambda: self._admission.answer(self._source.fail(host)))
 
     def open(self, host: str, seconds: float) -> None:
         """Note that a destination keeps no gate that it can be asked for.
@@ -110,10 +106,9 @@ class OutgoingController(controller.Controller):
 
         :param seconds: how long what comes goes on without asking, too.
         """
-        with self._lock:
-            answers = self._source.open(host, seconds)
-            found = self._admission.answer(answers)
-        self._dispatcher.carry_out(found)
+        self._apply(
+            lambda: self._admission.answer(self._source.open(host, seconds))
+        )
 
     def is_open(self, host: str) -> bool:
         """Tell whether a destination is known to keep no gate."""

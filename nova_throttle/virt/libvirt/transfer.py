@@ -211,7 +211,10 @@ def may_be_slow(
         and 'block_migration' in migrate_data
         and migrate_data.block_migration
     )
-    connections = CONF.libvirt.get('live_migration_parallel_connections')
+    # Older releases do not have the option, and get() would raise then.
+    connections = getattr(
+        CONF.libvirt, 'live_migration_parallel_connections', None
+    )
     return not (
         copies
         or (connections or 1) > 1

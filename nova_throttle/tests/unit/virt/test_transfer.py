@@ -8,6 +8,7 @@ from nova import objects
 from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.virt.libvirt import driver as nova_driver
 from nova.virt.libvirt import guest as nova_guest
+from oslo_config import cfg
 import testtools
 
 from nova_throttle.transfer import pace as pace_lib
@@ -100,15 +101,29 @@ class TransferTestCase(testtools.TestCase):
             ('active', True, None, False),
             ('paused', False, None, False),
         ):
-            options = {'live_migration_parallel_connections': connections}
-            self.patch(
-                transfer, 'CONF', types.SimpleNamespace(libvirt=options)
+            self.configure(
+                cfg.IntOpt(
+                    'live_migration_parallel_connections', default=connections
+                )
             )
             instance = types.SimpleNamespace(vm_state=state)
             data = objects.LibvirtLiveMigrateData(block_migration=block)
             self.assertIs(expected, transfer.may_be_slow(instance, data))
         data = objects.LibvirtLiveMigrateData()
         self.assertFalse(transfer.may_be_slow(instance, data))
+
+    def configure(self, *options):
+        """Have these options in the group of libvirt, and no other."""
+        conf = cfg.ConfigOpts()
+        conf.register_opts([cfg.BoolOpt('any'), *options], 'libvirt')
+        conf([], default_config_files=[], default_config_dirs=[])
+        self.patch(transfer, 'CONF', conf)
+
+    def test_a_release_without_parallel_connections(self):
+        """There, each live migration failed where the number is found out."""
+        self.configure()
+        instance = types.SimpleNamespace(vm_state='active')
+        self.assertTrue(transfer.may_be_slow(instance, None))
 
     def test_the_monitor_of_nova_sees_to_the_speed(self):
         self.pace.slow()

@@ -9,6 +9,7 @@ opened another, at a second attempt, would leave it without an end.
 import types
 from typing import Any
 
+from nova.compute import instance_actions
 from nova.compute import utils as compute_utils
 from nova import objects
 from nova import safe_utils
@@ -81,3 +82,35 @@ def _action_of(context: border.Context, instance_uuid: str) -> Any:
         context, instance_uuid
     )
     return actions[0] if actions else None
+
+
+def of_record(context: border.Context, record: border.MigrationRecord) -> Any:
+    """Return the action that a live migration was asked for with.
+
+    :param record: its record.
+    :returns: None if there is none any more.
+    """
+    actions = [
+        action
+        for action in objects.InstanceActionList.get_by_instance_uuid(
+            context, record.instance_uuid
+        )
+        if action.action == instance_actions.LIVE_MIGRATION
+        # The conductor makes the record for the action.
+        and action.start_time <= record.created_at
+    ]
+    return max(actions, key=lambda each: each.start_time, default=None)
+
+
+def under(context: border.Context, action: Any) -> border.Context:
+    """Return a context in which Nova finds an action.
+
+    In that of no request it takes the newest action of the server, which is
+    another one's if there was a newer request.
+
+    :param action: None for no action.
+    """
+    context = context.elevated()
+    if action is not None:
+        context.request_id = action.request_id
+    return context

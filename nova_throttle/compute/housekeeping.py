@@ -58,6 +58,7 @@ class Housekeeping:
                     functools.partial(dead_sources.look, parts.manager),
                 ),
                 ('lost-slots', parts.completion.find_lost_owners),
+                ('untold', parts.completion.tell_again),
                 ('journal', lambda context: parts.journal.sync()),
                 ('leftovers', self.leftovers.find),
                 ('refused', refused.Refused(parts).find),

@@ -14,6 +14,7 @@ import functools
 from nova import objects
 from oslo_log import log as logging
 
+from nova_throttle.compute import action_event
 from nova_throttle.compute import border
 from nova_throttle.compute import present
 from nova_throttle.compute import sight
@@ -115,8 +116,10 @@ def _take_over(
     manager.network_api.migrate_instance_start(
         context, standing.instance, migration
     )
+    # What it was asked for with, and not what was asked for since.
+    action = action_event.of_record(context, migration)
     manager.post_live_migration_at_destination(
-        context, standing.instance, False
+        action_event.under(context, action), standing.instance, False
     )
     _give_back(manager, context, migration, 'completed')
 

@@ -64,6 +64,8 @@ class Completion:
         self._cleanup = cleanup
         self._wait_events = wait_events
         self._background = background
+        # By migration: what could not be told of how it ended.
+        self._untold: dict[str, migration_lib.LiveMigration] = {}
         # Set by who can: deals with a migration as after a restart.
         self.recover: Callable[[str], None] = lambda migration_uuid: None
 
@@ -102,12 +104,24 @@ class Completion:
         self._close(migration)
 
     def _close(self, migration: migration_lib.LiveMigration) -> None:
-        event.finish(migration)
+        self.tell(migration)
         self._forget(migration)
         if not self._cleanup.knows(migration.uuid):
             migration.become(State.OVER)
             self._journal.remove(migration.uuid)
         self._end_task(migration)
+
+    def tell(self, migration: migration_lib.LiveMigration) -> None:
+        """Tell the user how a migration ended, now or later."""
+        if not event.finish(migration):
+            self._untold[migration.uuid] = migration
+
+    def tell_again(self, context: border.Context) -> bool:
+        """Tell what could not be told; return whether anything is left."""
+        for uuid, migration in list(self._untold.items()):
+            if event.finish(migration):
+                del self._untold[uuid]
+        return bool(self._untold)
 
     def _find_out_later(self, migration: migration_lib.LiveMigration) -> None:
         """Have it found out later, as after a restart, how one ended.
@@ -161,7 +175,7 @@ class Completion:
             self._cleanup.begin(migration, status, error)
         finally:
             self._forget(migration)
-            event.finish(migration)
+            self.tell(migration)
 
     def _forget(self, migration: migration_lib.LiveMigration) -> None:
         self._migrations.remove(migration)

@@ -11,7 +11,6 @@ import contextlib
 import sys
 from typing import Any
 
-from nova.compute import instance_actions
 from nova.compute import utils as compute_utils
 from nova import exception as nova_exception
 from nova import objects
@@ -75,11 +74,13 @@ def _reporter(
     )
 
 
-def finish(migration: migration_lib.LiveMigration) -> None:
+def finish(migration: migration_lib.LiveMigration) -> bool:
     """Close the event with the result of a migration that is over.
 
     A failure also leaves a fault on the instance; an abort is what its
     user wanted.
+
+    :returns: whether all is told; if not, this may be called again.
     """
     error = migration.error
     if error is None and migration.record.status in _FAILED:
@@ -87,30 +88,35 @@ def finish(migration: migration_lib.LiveMigration) -> None:
             migration_uuid=migration.record.uuid,
             status=migration.record.status,
         )
+    told = True
     try:
         if migration.event is not None:
             _close(migration.event, error)
+            migration.event = None
     except Exception:
+        told = False
         _log_lost(migration)
     aborted = isinstance(error, exception.MigrationAborted)
     if error and not aborted and migration.record.status != 'cancelled':
-        _add_fault(migration, error)
+        told &= _add_fault(migration, error)
     if migration.carried_over or error or migration.lost_event:
         # Whoever opened others was ended with its service, or is not there.
-        end_open(migration.context, migration.record, error)
+        told &= end_open(migration.context, migration.record, error)
+    return told
 
 
 def end_open(
     context: border.Context,
     record: border.MigrationRecord,
     error: BaseException | None,
-) -> None:
+) -> bool:
     """Close what is open of the action that a migration was asked for with.
 
     Whoever opened it is not there any more.
 
     :param record: its record.
     :param error: why it failed; None if it did not.
+    :returns: whether nothing is open any more.
     """
     try:
         _end_open(context, record, error)
@@ -120,6 +126,8 @@ def end_open(
             record.uuid,
             instance_uuid=record.instance_uuid,
         )
+        return False
+    return True
 
 
 def _end_open(
@@ -127,31 +135,15 @@ def _end_open(
     record: border.MigrationRecord,
     error: BaseException | None,
 ) -> None:
-    action = _action_of(context, record)
+    action = action_event.of_record(context, record)
     if action is None:
         return
-    context = context.elevated()
-    # By it, Nova finds the action.
-    context.request_id = action.request_id
+    context = action_event.under(context, action)
     for found in objects.InstanceActionEventList.get_by_action(
         context, action.id
     ):
         if found.finish_time is None:
             _end(context, record.instance_uuid, found.event, error)
-
-
-def _action_of(context: border.Context, record: border.MigrationRecord) -> Any:
-    """Return the action of a request; None if there is none any more."""
-    actions = [
-        action
-        for action in objects.InstanceActionList.get_by_instance_uuid(
-            context, record.instance_uuid
-        )
-        if action.action == instance_actions.LIVE_MIGRATION
-        # The conductor makes the record for the action.
-        and action.start_time <= record.created_at
-    ]
-    return max(actions, key=lambda each: each.start_time, default=None)
 
 
 def _end(
@@ -184,7 +176,10 @@ def _close(reporter: Any, error: BaseException | None) -> None:
 
 def _add_fault(
     migration: migration_lib.LiveMigration, error: BaseException
-) -> None:
+) -> bool:
+    """Leave a fault on the instance, once; return whether there is one."""
+    if migration.has_fault:
+        return True
     try:
         compute_utils.add_instance_fault_from_exc(
             migration.context,
@@ -195,6 +190,9 @@ def _add_fault(
         )
     except Exception:
         _log(migration, 'fault')
+        return False
+    migration.has_fault = True
+    return True
 
 
 def _log_lost(migration: migration_lib.LiveMigration) -> None:

@@ -89,6 +89,7 @@ class LiveMigration(state_machine.StateMachine):
         self.event: Any = None
         self.shown_gates: set[str] = set()
         self.lost_event = False
+        self.has_fault = False
         self.request = request
         self.hold = hold_lib.Hold(lambda: on_end(self))
         # How fast its guest may move, from when it is prepared; and how far

@@ -62,6 +62,9 @@ class Resumption:
         if entry.status:
             # A failure is the cleanup's to try again, from now on.
             self._parts.cleanup.attempt(migration, entry.status)
+            # How it ended was told before, but for what could not be.
+            migration.event, migration.has_fault = None, True
+            self._parts.completion.tell(migration)
             return
         self._resume_in_hand(entry, migration)
 
@@ -205,7 +208,7 @@ class Resumption:
             self._manager, migration.context, migration.instance
         )
         migration.error = exception.Interrupted(was='ran')
-        event.finish(migration)
+        self._parts.completion.tell(migration)
         migration.become(State.OVER)
         self._parts.journal.remove(migration.uuid)
         self._parts.throttle.finish(migration.uuid)
@@ -229,7 +232,7 @@ class Resumption:
             'completed',
             exception.ArrivedUnseen(host=migration.destination),
         )
-        event.finish(migration)
+        self._parts.completion.tell(migration)
 
     def _end(
         self,

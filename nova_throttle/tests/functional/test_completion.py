@@ -12,6 +12,7 @@ import oslo_messaging
 from oslo_utils import timeutils
 
 from nova_throttle.compute.source import entries
+from nova_throttle.compute.source import event
 from nova_throttle import lifecycle
 from nova_throttle.tests.functional import test_arrival
 from nova_throttle.tests.functional import test_recovery
@@ -226,6 +227,33 @@ class FailedRollbackTestCase(test_recovery.RestartTestCase):
         self.assert_left(server, 'failed')
         self.assertEqual('Error', self._event(server))
 
+    def test_the_control_plane_is_away_when_its_end_is_told(self):
+        """The events stayed open for ever."""
+        server = self.boot_with_port()
+        self.guests.hold(server)
+        self.migrate(server)
+        self.guests.wait_running(server)
+        failed = []
+        for name in ('_close', '_end_open'):
+            self.fail_once(name, failed)
+        self.guests.fail(server)
+        self.wait_status(server, 'failed')
+        self.wait_for(lambda: len(failed) == 2)
+        self.look()
+        self.assert_left(server, 'failed')
+        self.assertEqual('Error', self._event(server))
+
+    def fail_once(self, name, failed):
+        original = getattr(event, name)
+
+        def call(*args):
+            if name in failed:
+                return original(*args)
+            failed.append(name)
+            raise oslo_messaging.MessagingTimeout('no conductor')
+
+        self.useFixture(fixtures.MonkeyPatch(f'{event.__name__}.{name}', call))
+
 
 class ObserverTestCase(test_recovery.RestartTestCase):
     """Nova's monitor of a migration fails; libvirt goes on (LP 1905944)."""
@@ -320,6 +348,24 @@ class DeadSourceTestCase(test_recovery.RestartTestCase):
         self.assert_bound(self.server, 'dest')
         self.assertEqual(['dest'], self.allocations_of(self.server['id']))
         # So that the host can be started again, and the test end.
+        self.set_down(False)
+        self.start_again()
+        self.assert_moved_unseen()
+
+    def test_another_request_has_come_since(self):
+        """Its action had the event, which found no end there."""
+        context = nova_context.get_admin_context()
+        context.request_id = nova_context.RequestContext().request_id
+        objects.InstanceAction.action_start(
+            context, self.server['id'], 'live-migration'
+        )
+        self.take_over()
+        newest, first = self.action_events(self.server)
+        self.assertEqual([], newest)
+        self.assertIn(
+            'compute_post_live_migration_at_destination',
+            [each['event'] for each in first if each['finish_time']],
+        )
         self.set_down(False)
         self.start_again()
         self.assert_moved_unseen()

@@ -85,7 +85,10 @@ class Parts:
             begin=lambda m, status, reason: self.done.append(('end', status))
         )
         self.completion = types.SimpleNamespace(
-            take_out=lambda m, status, error: self.done.append(('end', status))
+            take_out=lambda m, status, error: self.done.append(
+                ('end', status)
+            ),
+            tell=lambda m: None,
         )
 
 

@@ -286,6 +286,13 @@ class LeftOver(ThrottleError):
     )
 
 
+class RequestLost(ThrottleError):
+    msg_fmt = (
+        'the request %(request_id)s for a live migration was lost before a '
+        'conductor began with it'
+    )
+
+
 class Refused(ThrottleError):
     msg_fmt = (
         'live migration %(migration_uuid)s ended before it came to this host'

@@ -15,6 +15,7 @@ from nova_throttle.compute.destination import arrivals
 from nova_throttle.compute.destination import dead_sources
 from nova_throttle.compute.destination import undo
 from nova_throttle.compute.source import leftovers
+from nova_throttle.compute.source import lost
 from nova_throttle.compute.source import recovery
 from nova_throttle.compute.source import refused
 from nova_throttle.compute import threads
@@ -62,6 +63,7 @@ class Housekeeping:
                 ('journal', lambda context: parts.journal.sync()),
                 ('leftovers', self.leftovers.find),
                 ('refused', refused.Refused(parts).find),
+                ('lost', lost.Lost(parts).find),
                 ('undo', undo.look),
             )
         ]

@@ -117,8 +117,10 @@ Take live migrations out that nobody will ever continue.
 
 Such a record of this host is queued or preparing in the database, but no
 nova-compute knows it: a plain Nova left it behind when it was killed. Its
-server is made ACTIVE again and what the migration holds is given back. Set it
-to false to have each one only reported in the log, at every look.
+server is made ACTIVE again and what the migration holds is given back. A
+server whose request was lost before a conductor made such a record is put to
+rest too. Set it to false to have each record only reported in the log, at
+every look.
 
 Related options:
 

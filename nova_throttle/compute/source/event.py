@@ -105,6 +105,28 @@ def finish(migration: migration_lib.LiveMigration) -> bool:
     return told
 
 
+def tell_lost(
+    host: str,
+    context: border.Context,
+    instance: border.Instance,
+    action: Any,
+    error: BaseException,
+) -> None:
+    """Record that a request never came to anything.
+
+    :param host: this host.
+    :param action: that of the request.
+    """
+    reporter = compute_utils.EventReporter(
+        action_event.under(context, action), NAME, host, instance.uuid
+    )
+    try:
+        reporter.__enter__()
+        _close(reporter, error)
+    except Exception:
+        LOG.exception('Cannot record: %s', error, instance=instance)
+
+
 def end_open(
     context: border.Context,
     record: border.MigrationRecord,

@@ -7,6 +7,9 @@ import datetime
 
 import fixtures
 from nova.compute import rpcapi
+from nova.compute import task_states
+import nova.conf
+from nova import context as nova_context
 from nova import exception as nova_exception
 from nova import objects
 from nova.tests.functional.api import client
@@ -17,6 +20,7 @@ from nova_throttle.tests.functional import test_arrival
 from nova_throttle.tests.functional import test_recovery
 
 
+CONF = nova.conf.CONF
 REVERT = 'nova.conductor.tasks.migrate.revert_allocation_for_migration'
 
 
@@ -253,3 +257,53 @@ class LaterRequestTestCase(test_arrival.ArrivalTestCase):
         self.assert_on(self.server, 'dest')
         self.assertEqual(['dest'], self.allocations(self.server['id']))
         self.assert_bound(self.server, 'dest')
+
+
+class LostTestCase(test_recovery.RestartTestCase):
+    """The bus was killed with the only copy of a request."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.boot_with_port()
+
+    def lose(self, seconds):
+        """Leave what the API leaves that many seconds ago."""
+        context = nova_context.get_admin_context()
+        instance = objects.Instance.get_by_uuid(context, self.server['id'])
+        instance.task_state = task_states.MIGRATING
+        instance.save()
+        context.request_id = nova_context.RequestContext().request_id
+        context.timestamp -= datetime.timedelta(seconds=seconds)
+        objects.InstanceAction.action_start(
+            context, self.server['id'], 'live-migration'
+        )
+
+    def task_state(self):
+        found = self.api.get_server(self.server['id'])
+        return found['OS-EXT-STS:task_state']
+
+    def test_a_request_that_is_lost_leaves_the_server_at_rest(self):
+        """Plain Nova: MIGRATING until its host is restarted."""
+        self.lose(CONF.long_rpc_timeout + 60)
+        self.look()
+        self.assertIsNone(self.task_state())
+        self.assertEqual('Error', self._event(self.server))
+        self.migrate(self.server)
+        self.assert_moved(self.server)
+
+    def test_one_that_may_come_is_waited_for(self):
+        self.lose(CONF.long_rpc_timeout - 60)
+        self.look()
+        self.assertEqual('migrating', self.task_state())
+
+    def test_one_that_has_a_record_is_not_lost(self):
+        self.guests.hold(self.server)
+        self.migrate(self.server)
+        self.guests.wait_running(self.server)
+        patience = CONF.long_rpc_timeout
+        self.flags(long_rpc_timeout=0)
+        self.look()
+        self.flags(long_rpc_timeout=patience)
+        self.assertEqual('migrating', self.task_state())
+        self.guests.release(self.server)
+        self.assert_moved(self.server)

@@ -41,6 +41,8 @@ class Pace:
         # failed, or may have been too early.
         self._applied: bool | None = False
         self._on_wire = False
+        # Whether it was changed before, which may have had no effect.
+        self._was_early = False
         self._busy = False
 
     def __repr__(self) -> str:
@@ -84,7 +86,7 @@ class Pace:
         """
         with self._lock:
             self._carry_out = carry_out
-            self._on_wire = False
+            self._on_wire = self._was_early = False
             self._applied = self.is_slow
             return self._applied
 
@@ -97,7 +99,7 @@ class Pace:
         with self._lock:
             if on_wire and not self._on_wire:
                 self._on_wire = True
-                if self._applied and not self.is_slow:
+                if self._was_early or (self._applied and not self.is_slow):
                     self._applied = None
         self._apply()
 
@@ -112,6 +114,7 @@ class Pace:
             with self._lock:
                 self._busy = False
                 if not self._on_wire:
+                    self._was_early = True
                     return
                 self._applied = slow if done else None
             if not done:

@@ -51,6 +51,16 @@ class PaceTestCase(testtools.TestCase):
         self.pace.full()
         self.assertEqual([False], self.wire.calls)
 
+    def test_slow_again_before_anything_is_sent(self):
+        """It went on at full speed: the word between had been carried out."""
+        self.pace.slow()
+        self.pace.begin(self.wire.carry_out)
+        self.pace.full()
+        self.pace.slow()
+        self.assertEqual([False], self.wire.calls)
+        self.pace.settle(on_wire=True)
+        self.assertEqual([False, True], self.wire.calls)
+
     def test_it_is_slowed_down_on_its_way(self):
         self.begin()
         self.assertTrue(self.pace.slow())

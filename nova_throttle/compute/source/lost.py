@@ -34,6 +34,7 @@ class Lost:
 
     def __init__(self, parts: assembly_lib.Assembly) -> None:
         self._host = parts.manager.host
+        self._migrations = parts.migrations
 
     def find(self, context: border.Context) -> None:
         """Put them to rest."""
@@ -47,6 +48,8 @@ class Lost:
                 'deleted': False,
             },
         ):
+            if self._migrations.of_instance(instance.uuid) is not None:
+                continue
             action = _lost_action(context, instance)
             if action is not None:
                 self._end(context, instance, action)

@@ -17,6 +17,7 @@ from nova import objects
 from oslo_log import log as logging
 
 from nova_throttle.admission import controller
+from nova_throttle.admission import priority
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import snapshot as snapshot_lib
 from nova_throttle.compute import border
@@ -192,21 +193,21 @@ class Deferral:
             if not waiting:
                 self._task.stop()
                 return
-        due = [
-            d
-            for d in waiting
-            if d.due is not None
-            and d.due <= now
-            and not request_lib.is_used(d.migration.request.ticket)
-        ]
         down = {
             d.migration.destination
-            for d in due
-            if _reason(d) is WaitReason.DOWN
+            for d in waiting
+            if _is_due(d, now) and _reason(d) is WaitReason.DOWN
         }
         still_down = {host for host in down if _is_down(context, host)}
-        for deferred in due:
-            if deferred.migration.destination in still_down:
+        for deferred in sorted(waiting, key=_place):
+            host = deferred.migration.destination
+            # An answer is for all that wait for it: they keep their order.
+            is_answered = host in down and _reason(deferred) is WaitReason.DOWN
+            if not is_answered and not _is_due(deferred, now):
+                continue
+            if request_lib.is_used(deferred.migration.request.ticket):
+                continue  # it is not back in the queue yet
+            if host in still_down:
                 self._wait_on(deferred)
             else:
                 self._resume(deferred)
@@ -249,6 +250,16 @@ class Deferral:
         if found.status in _NOT_YET:
             self._manager._set_migration_status(found, 'queued')
         migration.record = found
+
+
+def _is_due(deferred: _Deferred, now: float) -> bool:
+    return deferred.due is not None and deferred.due <= now
+
+
+def _place(deferred: _Deferred) -> int:
+    """Tell where a request stands in the queue, to sort by."""
+    request = deferred.migration.request
+    return priority.rank(request.priority, request.arrival)
 
 
 def _may_pass(error: BaseException) -> bool:

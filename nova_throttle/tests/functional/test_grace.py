@@ -3,6 +3,7 @@
 """A fault that passes ends no migration that waits for its turn."""
 
 import threading
+import time
 
 import fixtures
 from nova import exception as nova_exception
@@ -135,6 +136,19 @@ class DestinationDownTestCase(GraceTestCase):
     def test_all_complete_when_it_is_back(self):
         servers = self.lose_the_destination(5)
         self.down.clear()
+        self.assert_all_complete(servers)
+
+    def test_they_keep_their_order_whichever_is_due_first(self):
+        servers = self.lose_the_destination(2)
+        deferred = self.src.manager._parts.deferral
+        deferred.stop()
+        self.wait_for(lambda: deferred._task.join(0))
+        of_instance = self.src.manager._parts.migrations.of_instance
+        first, second = (of_instance(each['id']).uuid for each in servers)
+        deferred._deferred[first].due = time.monotonic() + 3600
+        deferred._deferred[second].due = 0
+        self.down.clear()
+        deferred._task.run()
         self.assert_all_complete(servers)
 
     def test_one_question_is_enough_for_all(self):

@@ -139,6 +139,8 @@ class PrometheusTestCase(base.ThrottleTestCase):
         self.guests.release(arrived)
         self.wait_status(arrived, 'completed')
         self.wait_for(lambda: len(self.guests.started) == 2)
+        # Its progress is seen twice a second.
+        self.wait_for(self.src.manager._parts.transfer.progress)
 
     def job_stats(self, domain, flags=0):
         if domain.UUIDString() in self.guests.running:

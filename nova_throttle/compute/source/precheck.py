@@ -20,6 +20,7 @@ from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import checks
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
+from nova_throttle.compute import threads
 from nova_throttle import events
 from nova_throttle import lifecycle
 
@@ -102,6 +103,7 @@ class Precheck:
 
     def _look(self, migration_uuid: str) -> None:
         """Read about a queued one; what is wrong is said at its start."""
+        threads.step_back()
         migration = self._migrations.of_migration(migration_uuid)
         if migration is None or migration.state is not State.QUEUED:
             return

@@ -92,7 +92,7 @@ class Journal:
 
         :raises JournalLocked: if another process has the journal.
         """
-        self._close_predecessor()
+        _close_predecessor(self, self._files.path)
         try:
             self._files.own(_LOCK_SECONDS)
         except BlockingIOError as error:
@@ -197,17 +197,6 @@ class Journal:
         for note in notes:
             note()
 
-    def _close_predecessor(self) -> None:
-        """Close the journal of a service that this process had before.
-
-        It may have been dropped without an end, as in tests of a crash: it
-        must not write any more, and no other process has it.
-        """
-        before = _opened.get(self._files.path)
-        if before is not None and before is not self:
-            before.close()
-        _opened[self._files.path] = self
-
     # What follows is called with the mutex held.
 
     def _save(self) -> None:
@@ -279,3 +268,15 @@ class Journal:
         self._notes.append(
             functools.partial(log, message, self._files.path, *values)
         )
+
+
+def _close_predecessor(journal: Journal, path: str) -> None:
+    """Close the journal of a service that this process had before.
+
+    It may have been dropped without an end, as in tests of a crash: it must
+    not write any more, and no other process has it.
+    """
+    before = _opened.get(path)
+    if before is not None and before is not journal:
+        before.close()
+    _opened[path] = journal

@@ -6,6 +6,8 @@ Of several events with the same name Nova finishes only the first: whatever
 opened another, at a second attempt, would leave it without an end.
 """
 
+from collections.abc import Iterable
+from collections.abc import Iterator
 import types
 from typing import Any
 
@@ -90,15 +92,27 @@ def of_record(context: border.Context, record: border.MigrationRecord) -> Any:
     :param record: its record.
     :returns: None if there is none any more.
     """
-    actions = [
+    # The conductor makes the record for the action.
+    return newest(
         action
-        for action in objects.InstanceActionList.get_by_instance_uuid(
-            context, record.instance_uuid
-        )
-        if action.action == instance_actions.LIVE_MIGRATION
-        # The conductor makes the record for the action.
-        and action.start_time <= record.created_at
-    ]
+        for action in live_migrations(context, record.instance_uuid)
+        if action.start_time <= record.created_at
+    )
+
+
+def live_migrations(
+    context: border.Context, instance_uuid: str
+) -> Iterator[Any]:
+    """Return the actions of all live migrations of a server."""
+    for action in objects.InstanceActionList.get_by_instance_uuid(
+        context, instance_uuid
+    ):
+        if action.action == instance_actions.LIVE_MIGRATION:
+            yield action
+
+
+def newest(actions: Iterable[Any]) -> Any:
+    """Return the action that was begun last; None of none."""
     return max(actions, key=lambda each: each.start_time, default=None)
 
 

@@ -9,7 +9,6 @@ ever put the server to rest but a restart of its host.
 
 from typing import Any
 
-from nova.compute import instance_actions
 from nova.compute import task_states
 import nova.conf
 from nova import exception as nova_exception
@@ -17,6 +16,7 @@ from nova import objects
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
+from nova_throttle.compute import action_event
 from nova_throttle.compute import assembly as assembly_lib
 from nova_throttle.compute import border
 from nova_throttle.compute.source import event
@@ -75,14 +75,9 @@ def _lost_action(context: border.Context, instance: border.Instance) -> Any:
 
     The conductor makes the record of a migration first of all.
     """
-    actions = [
-        action
-        for action in objects.InstanceActionList.get_by_instance_uuid(
-            context, instance.uuid
-        )
-        if action.action == instance_actions.LIVE_MIGRATION
-    ]
-    newest = max(actions, key=lambda each: each.start_time, default=None)
+    newest = action_event.newest(
+        action_event.live_migrations(context, instance.uuid)
+    )
     if newest is None or not timeutils.is_older_than(
         newest.start_time, CONF.long_rpc_timeout
     ):

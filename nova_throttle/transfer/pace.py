@@ -99,7 +99,7 @@ class Pace:
         with self._lock:
             if on_wire and not self._on_wire:
                 self._on_wire = True
-                if self._was_early or (self._applied and not self.is_slow):
+                if self._was_early:
                     self._applied = None
         self._apply()
 

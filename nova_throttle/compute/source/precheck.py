@@ -70,14 +70,14 @@ class Precheck:
 
     def note(self, transition: events.Transition) -> None:
         """Read about the next ones when one soon ends; forget the others."""
-        with self._lock:
-            if transition.after not in _ENDING:
-                if transition.after is not State.PREPARING:
-                    self._known.pop(transition.migration_uuid, None)
-                return
-            self._known.clear()
-            self._era += 1
-        self.look_ahead()
+        if transition.after in _ENDING:
+            with self._lock:
+                self._known.clear()
+                self._era += 1
+            self.look_ahead()
+        elif transition.after is not State.PREPARING:
+            with self._lock:
+                self._known.pop(transition.migration_uuid, None)
 
     def look_ahead(self) -> None:
         """Read about those that may be next.

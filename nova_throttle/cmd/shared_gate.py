@@ -68,7 +68,7 @@ class _Change(_GateCommand, show.ShowOne):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the gate."""
         super().add_arguments(parser)
-        parser.add_argument('name', metavar='NAME', help='of the gate')
+        _add_name(parser)
 
     def take_action(self, parsed_args: argparse.Namespace) -> plain.Values:
         """Return what is true of the gate now."""
@@ -181,7 +181,7 @@ class GateDelete(_GateCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the gate."""
         super().add_arguments(parser)
-        parser.add_argument('name', metavar='NAME', help='of the gate')
+        _add_name(parser)
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Delete it; one that is not there is deleted."""
@@ -261,6 +261,10 @@ def _row(gate: gate_lib.Gate, state: gate_lib.State) -> plain.Row:
         plain.Lines(list(state.owners)),
         plain.Lines(list(gate.hosts)),
     )
+
+
+def _add_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('name', metavar='NAME', help='of the gate')
 
 
 def _add_limit(parser: argparse.ArgumentParser, required: bool) -> None:

@@ -47,6 +47,7 @@ class Lost:
                 'task_state': task_states.MIGRATING,
                 'deleted': False,
             },
+            expected_attrs=[],
         ):
             if self._migrations.of_instance(instance.uuid) is not None:
                 continue

@@ -80,16 +80,22 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
         # By key: Nova's own unit tests of a driver have dictionaries.
         with self._operation(instance['uuid']) as operation:
             observer = observer_lib.Observer(
-                *(operation, post_method, recover_method),
+                operation,
+                post_method,
+                recover_method,
                 # Nobody is left who would end what is slow.
                 self._transfers[instance['uuid']].pace.full,
             )
             self._observers[instance['uuid']] = observer
             try:
                 super().live_migration(
-                    *(context, instance, dest),
-                    *(observer.post, observer.recover),
-                    *(block_migration, migrate_data),
+                    context,
+                    instance,
+                    dest,
+                    observer.post,
+                    observer.recover,
+                    block_migration,
+                    migrate_data,
                 )
             except Exception as error:
                 # A host without a proper name is refused before all else.
@@ -203,9 +209,16 @@ class ThrottledLibvirtDriver(driver.LibvirtDriver):
             guest = self._watched(instance, guest)
         watch = functools.partial(
             monitor,
-            *(context, instance, guest, dest),
-            *(post_method, recover_method, block_migration, migrate_data),
-            *(finish, disk_paths),
+            context,
+            instance,
+            guest,
+            dest,
+            post_method,
+            recover_method,
+            block_migration,
+            migrate_data,
+            finish,
+            disk_paths,
         )
         if observer is None:
             watch()

@@ -179,8 +179,10 @@ class Broker:
         if claimed:
             self._go_on(entry, claimed=True)
             return
-        # Others were faster, or a gate is another now.
+        # Others were faster, so that there may be room soon again; or a gate
+        # is another now.
         self._must_look = True
+        self._patience.hint()
         states = {gate: self._reader.state(gate) for gate in gates}
         self._refuse(entry, _waits(entry, states) or _full(states))
 

@@ -3,6 +3,7 @@
 """Gates of the cloud: three hosts, two gates, and a real Placement."""
 
 import collections
+import contextlib
 import io
 import threading
 
@@ -29,6 +30,8 @@ class Wire(fixtures.Fixture):
         self.is_down = threading.Event()
         # While it is set, no answer to a claim arrives, though it is done.
         self.loses = threading.Event()
+        # A context in which the next claim is carried out.
+        self.around_claim = None
         # Whether what is not about our gates fails as well.
         self.takes_all = False
 
@@ -48,7 +51,11 @@ class Wire(fixtures.Fixture):
                 raise OSError
             if ours and verb != 'get':
                 self.writes[verb] += 1
-            response = real(url, **kwargs)
+            around = contextlib.nullcontext()
+            if ours and verb == 'put' and self.around_claim:
+                around, self.around_claim = self.around_claim, None
+            with around:
+                response = real(url, **kwargs)
             if ours and verb == 'put' and self.loses.is_set():
                 raise OSError
             return response
@@ -265,6 +272,31 @@ class FaultsTestCase(SharedGatesTestCase):
         wire.loses.clear()
         self.guests.wait_running(a)
         self.assertEqual({'cluster': (self.uuid(a),)}, self.held())
+
+    def test_placement_gives_more_slots_than_a_gate_has(self):
+        """As on MySQL, where it does not see who claimed a moment before."""
+        gate = self.create('cluster', 1)
+        (a,) = self.boot(1)
+        (b,) = self.boot(1, host='third')
+        self.guests.hold(a, b)
+
+        @contextlib.contextmanager
+        def race():
+            self.migrate(a)
+            self.guests.wait_running(a)
+            self.editor.set_limit(gate, 2)
+            yield
+            self.editor.set_limit(gate, 1)
+
+        self.wire().around_claim = race()
+        self.migrate(b)
+        self.wait_waits(
+            b, 'gate full: cluster (1 of 1 in progress)', host='third'
+        )
+        self.assertEqual({'cluster': (self.uuid(a),)}, self.held())
+        self.guests.release(a)
+        self.guests.wait_running(b)
+        self.assertEqual(1, self.guests.most_running)
 
     def test_killed_while_one_runs(self):
         """What still runs keeps its slot; what is over gives it back."""

@@ -21,7 +21,8 @@ class Placement:
     """Providers, inventories and allocations.
 
     A trouble happens to one request: it is refused, fails with an error, is
-    done twice, or is done and its answer lost; or a claim is done later.
+    done twice, or is done and its answer lost; or a claim is done later, or
+    though there is no room.
 
     :param limits: of each gate.
     """
@@ -40,7 +41,7 @@ class Placement:
         return sum(provider in held for held in self.held.values())
 
     def next_trouble(self, is_claim):
-        if self.trouble == 'late' and not is_claim:
+        if self.trouble in ('late', 'raced') and not is_claim:
             return None
         trouble, self.trouble = self.trouble, None
         return trouble
@@ -107,12 +108,14 @@ class Placement:
         return Answer(200, {'resource_providers': found})
 
     def put(self, url, data, version):
-        return self._do(lambda: self._put(url.split('/')[-1], data), True)
+        raced = self.trouble == 'raced'
+        consumer = url.split('/')[-1]
+        return self._do(lambda: self._put(consumer, data, raced), True)
 
-    def _put(self, consumer, data):
+    def _put(self, consumer, data, raced):
         wanted = set(data['allocations'])
         full = any(self.used(each) >= self.limits[each] for each in wanted)
-        if consumer in self.held or full:
+        if consumer in self.held or (full and not raced):
             return Answer(409)
         self.held[consumer] = wanted
         self.host_of[consumer] = data['user_id']

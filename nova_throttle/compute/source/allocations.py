@@ -105,18 +105,8 @@ def revert(
     What an attempt before has reverted stays so.
     """
     client, context = manager.reportclient, migration.context
-    held = _of(client, context, migration.record.uuid)
-    if held:
-        try:
-            manager._revert_allocation(context, instance, migration.record)
-        except nova_exception.AllocationMoveFailed:
-            if _of(client, context, instance.uuid):
-                raise
-            _check(
-                _write(client, context, instance, instance.uuid, held),
-                instance.uuid,
-            )
-            _drop(client, context, migration.record.uuid, 'migration')
+    if _of(client, context, migration.record.uuid):
+        _move(client, context, instance, migration.record.uuid, instance.uuid)
         return
     node = _source_node(context, migration.record)
     claimed = _of(client, context, migration.instance.uuid)
@@ -138,7 +128,7 @@ def pass_on(
     held = _of(client, context, uuid)
     heir = standing.heir
     if heir and held and not held.keys() & _of(client, context, heir).keys():
-        _check(client.move_allocations(context, uuid, heir), heir)
+        _move(client, context, standing.instance, uuid, heir)
     elif held:
         _drop(client, context, uuid, 'migration')
 
@@ -152,6 +142,24 @@ def leave_deleted(
     if standing.instance is None:
         uuid = standing.migration.instance_uuid
         _drop(manager.reportclient, context, uuid, 'instance')
+
+
+def _move(
+    client: border.ReportClient,
+    context: border.Context,
+    instance: border.Instance,
+    migration_uuid: str,
+    heir: str,
+) -> None:
+    """Give what a migration of a server has to another consumer."""
+    held = _of(client, context, migration_uuid)
+    try:
+        _check(client.move_allocations(context, migration_uuid, heir), heir)
+    except nova_exception.AllocationMoveFailed:
+        if _of(client, context, heir):
+            raise
+        _check(_write(client, context, instance, heir, held), heir)
+        _drop(client, context, migration_uuid, 'migration')
 
 
 def _drop(

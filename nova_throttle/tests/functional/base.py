@@ -15,6 +15,8 @@ from nova import objects
 from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.tests.functional import integrated_helpers
 from nova.tests.functional.libvirt import base as libvirt_base
+from placement import db_api
+import sqlalchemy
 
 from nova_throttle.demo import sqlite
 from nova_throttle import fixture
@@ -444,6 +446,17 @@ class ThrottleTestCase(
         found = self.placement.get(f'/allocations/{uuid}').body
         names = {uuid: name for name, uuid in self.compute_rp_uuids.items()}
         return sorted(names[provider] for provider in found['allocations'])
+
+    def orphan(self, server):
+        """Leave what a Placement leaves that was killed while it wrote."""
+        uuid = server['id']
+        with db_api.get_placement_engine().begin() as db:
+            for statement in (
+                'DELETE FROM allocations WHERE consumer_id = :uuid',
+                'UPDATE consumers SET generation = 0 WHERE uuid = :uuid',
+            ):
+                db.execute(sqlalchemy.text(statement), {'uuid': uuid})
+        self.assertEqual([], self.allocations(uuid))
 
     def assert_left(self, server, status, host='src', event=True):
         """Check that a request left and nothing is held for it (R10)."""

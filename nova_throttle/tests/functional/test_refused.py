@@ -69,6 +69,12 @@ class ConductorTestCase(test_recovery.RestartTestCase):
         self.migrate(self.server)
         self.assert_moved(self.server)
 
+    def test_placement_was_killed_while_it_wrote(self):
+        self.fail(reverts=False)
+        self.orphan(self.server)
+        self.look()
+        self.assert_left(self.server, 'error', event=False)
+
     def test_a_server_whose_guest_is_off_is_left_alone_at_each_look(self):
         self.fail(reverts=True)
         self.src.driver._host.get_connection().lookupByUUIDString(

@@ -20,6 +20,9 @@ from nova_throttle.compute import sight
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
 
+# Seconds for which what was read of one that waits is good.
+GOOD = 5.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Facts:

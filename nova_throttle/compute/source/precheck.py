@@ -31,9 +31,6 @@ State = lifecycle.State
 # How many of those that may be next are looked at ahead.
 AHEAD = 2
 
-# Seconds for which what was read is good.
-GOOD = 5.0
-
 # The slots of such a migration are free soon.
 _ENDING = (State.ARRIVED, State.ROLLING_BACK)
 
@@ -94,7 +91,7 @@ class Precheck:
         """
         with self._lock:
             facts = self._known.pop(migration.uuid, None)
-        if facts is not None and time.monotonic() - facts.at < GOOD:
+        if facts is not None and time.monotonic() - facts.at < checks.GOOD:
             checks.adopt(migration, facts)
             checks.check_guest(self._manager, migration)
             return

@@ -19,6 +19,7 @@ from nova_throttle.admission import effects
 from nova_throttle.admission import request as request_lib
 from nova_throttle.compute import border
 from nova_throttle.compute import gates
+from nova_throttle.compute import keyed_workers
 from nova_throttle.compute.source import checks
 from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import link as link_lib
@@ -27,6 +28,7 @@ from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import succession as succession_lib
 from nova_throttle.compute.source import undo_preparation
 from nova_throttle.compute.source import wait_events as wait_events_lib
+from nova_throttle.compute import threads
 from nova_throttle import exception
 from nova_throttle import journal as journal_lib
 from nova_throttle import lifecycle
@@ -36,8 +38,10 @@ from nova_throttle.transfer import watcher
 
 LOG = logging.getLogger(__name__)
 
-# Seconds of waiting after which it is seen again whether all is still so.
-FRESH = 2.0
+# How often it is seen, of the first that wait, whether all is still so: in
+# seconds; and of how many.
+LOOK_INTERVAL = 2.0
+AHEAD = 2
 
 
 class _Turn:
@@ -50,6 +54,8 @@ class _Turn:
 
     def __init__(self, migration: migration_lib.LiveMigration) -> None:
         self.migration = migration
+        # When all was seen to be as it was, in seconds on the monotonic clock.
+        self.seen_at = time.monotonic()
         # Why it is not to go on waiting.
         self.ended_by: exception.ThrottleError | None = None
         self.ticket: request_lib.Ticket = futures.Future()
@@ -84,10 +90,18 @@ class Transfer(watcher.Watcher):
         self._wait_events = wait_events
         self._link = link
         self._turns: dict[str, _Turn] = {}
+        self._workers = keyed_workers.KeyedWorkers(
+            'turn', self._look_ahead, threads=AHEAD
+        )
         # Set by who wants to know: called with each that has to wait.
         self.on_wait: Callable[[migration_lib.LiveMigration], None] = (
             lambda migration: None
         )
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is read or to be read."""
+        return self._workers.idle
 
     def watch(self, driver: border.Driver) -> None:
         """Be told by a driver, if it can, when it has moved the last byte.
@@ -107,7 +121,6 @@ class Transfer(watcher.Watcher):
         :raises DestinationStops: if its destination stops before.
         :raises ThrottleError: if what it was prepared for is over.
         """
-        began = time.monotonic()
         turn = _Turn(migration)
         migration.pace = pace_lib.Pace()
         migration.wait_with(turn.ticket)
@@ -116,7 +129,7 @@ class Transfer(watcher.Watcher):
             self._wait(migration, turn)
         finally:
             del self._turns[migration.uuid]
-        if time.monotonic() - began < FRESH:
+        if time.monotonic() - turn.seen_at < checks.GOOD:
             return
         try:
             self._check(migration)
@@ -220,7 +233,9 @@ class Transfer(watcher.Watcher):
         if self._throttle.closed:
             # It came when those that waited had been told already.
             turn.ticket.cancel()
-        turn.decided.wait()
+        while not turn.decided.wait(LOOK_INTERVAL):
+            if migration.uuid in list(self._turns)[:AHEAD]:
+                self._workers.post(migration.uuid)
         if not turn.ticket.cancelled():
             # It may be over by now, if it was on deck.
             return
@@ -230,6 +245,20 @@ class Transfer(watcher.Watcher):
         if turn.ended_by is not None and not self._throttle.closed:
             raise turn.ended_by
         raise exception.StoppedBeforeTransfer()
+
+    def _look_ahead(self, migration_uuid: str) -> None:
+        """Check one that waits; what is wrong is said when its turn comes."""
+        turn = self._turns.get(migration_uuid)
+        if turn is None:
+            return
+        threads.step_back()
+        now = time.monotonic()
+        try:
+            self._check(turn.migration)
+        except Exception as error:
+            LOG.debug('%s may have to leave: %s', turn.migration, error)
+        else:
+            turn.seen_at = now
 
     def _check(self, migration: migration_lib.LiveMigration) -> None:
         """See that what it was prepared for is still true after its wait."""

@@ -296,6 +296,7 @@ class ThrottleTestCase(
                 parts.negotiation,
                 parts.wait_events,
                 parts.precheck,
+                parts.transfer,
                 manager._arrivals,
                 manager._recovery,
             )

@@ -66,9 +66,7 @@ class PrecheckTestCase(base.ThrottleTestCase):
     def test_what_was_read_is_good_for_seconds_only(self):
         paused = self.end_first()
         self.useFixture(
-            fixtures.MonkeyPatch(
-                'nova_throttle.compute.source.precheck.GOOD', 0
-            )
+            fixtures.MonkeyPatch('nova_throttle.compute.source.checks.GOOD', 0)
         )
         self.reset_state(self.b)
         paused.proceed.set()

@@ -161,6 +161,31 @@ class OneOnTheWireTestCase(TransferTestCase):
         self.assert_moved(a)
         self.assert_moved(b)
 
+    def test_what_waits_is_checked_meanwhile_and_not_at_its_turn(self):
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova_throttle.compute.source.transfer.LOOK_INTERVAL', 0.01
+            )
+        )
+        a, b = self.occupy()
+        transfer = self.src.manager._parts.transfer
+        turn = transfer._turns[self.migration(b).uuid]
+        # As if it had waited for a minute.
+        begun = turn.seen_at
+        turn.seen_at -= 60
+        self.wait_for(lambda: turn.seen_at > begun)
+        self.useFixture(
+            fixtures.MockPatchObject(transfer._workers, 'post', str)
+        )
+        self.wait_for(lambda: transfer.idle)
+        checked = []
+        self.useFixture(
+            fixtures.MockPatchObject(transfer, '_check', checked.append)
+        )
+        self.guests.release(a)
+        self.guests.wait_running(b)
+        self.assertEqual([], checked)
+
     def test_a_failure_hands_the_link_on(self):
         a, b = self.occupy()
         self.guests.fail(a)
@@ -573,9 +598,7 @@ class OneComesInTestCase(IncomingTestCase):
     def test_a_destination_that_dies_fails_who_waits_for_it(self):
         # However short a time the machine takes for this test.
         self.useFixture(
-            fixtures.MonkeyPatch(
-                'nova_throttle.compute.source.transfer.FRESH', 0
-            )
+            fixtures.MonkeyPatch('nova_throttle.compute.source.checks.GOOD', 0)
         )
         a, b = self.occupy_both()
         self.settle()

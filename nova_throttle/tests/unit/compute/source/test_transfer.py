@@ -12,6 +12,7 @@ from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import standstill
 from nova_throttle.compute import gates
 from nova_throttle.compute.source import link
+from nova_throttle.compute.source import checks
 from nova_throttle.compute.source import transfer as transfer_lib
 from nova_throttle import exception
 from nova_throttle import lifecycle
@@ -184,7 +185,7 @@ class TransferTestCase(testtools.TestCase):
         self.assert_ends(thread, None)
 
     def test_what_it_was_prepared_for_is_over(self):
-        self.patch(transfer_lib, 'FRESH', 0)
+        self.patch(checks, 'GOOD', 0)
         gone = exception.InstanceGone(instance_uuid='instance')
         self.transfer._succession = types.SimpleNamespace(
             standing=lambda migration: types.SimpleNamespace(

@@ -11,6 +11,7 @@ import time
 import nova.conf
 
 from nova_throttle.compute import assembly
+from nova_throttle.compute import bindings
 from nova_throttle.compute.destination import arrivals
 from nova_throttle.compute.destination import dead_sources
 from nova_throttle.compute.destination import undo
@@ -64,6 +65,7 @@ class Housekeeping:
                 ('leftovers', self.leftovers.find),
                 ('refused', refused.Refused(parts).find),
                 ('lost', lost.Lost(parts).find),
+                ('bindings', bindings.Bindings(parts).look),
                 ('undo', undo.look),
             )
         ]

@@ -22,6 +22,7 @@ from nova.tests.fixtures import libvirt
 from nova.tests.functional.libvirt import base as libvirt_base
 
 from nova_throttle.admission import snapshot as snapshot_lib
+from nova_throttle.demo import neutron
 from nova_throttle.demo import options as options_lib
 from nova_throttle.demo import records
 from nova_throttle.demo import report
@@ -69,6 +70,7 @@ class Cloud(libvirt_base.ServersTestBase):
         self._configure()
         self._screen.say('Starting API, conductor, scheduler and placement')
         self.useFixture(sqlite.PatientSqlite())
+        self.useFixture(neutron.PortBindings())
         super().setUp()
         self.useFixture(
             fixture.ThrottleFixture(

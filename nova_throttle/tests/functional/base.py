@@ -18,6 +18,7 @@ from nova.tests.functional.libvirt import base as libvirt_base
 from placement import db_api
 import sqlalchemy
 
+from nova_throttle.demo import neutron
 from nova_throttle.demo import sqlite
 from nova_throttle import fixture
 
@@ -219,6 +220,7 @@ class ThrottleTestCase(
 
     def setUp(self):
         self.useFixture(sqlite.PatientSqlite())
+        self.useFixture(neutron.PortBindings())
         super().setUp()
         self.flags(max_concurrent_live_migrations=self.limit)
         for resource in ('instances', 'cores', 'ram'):
@@ -474,6 +476,12 @@ class ThrottleTestCase(
         if event:
             self.wait_for(lambda: self._event(server) is not None)
             self.assert_events_end(server)
+
+    def list_port_bindings(self, port_id):
+        """Answer as Neutron does; Nova's fixture cannot."""
+        return {
+            'bindings': list(self.neutron._port_bindings[port_id].values())
+        }
 
     def assert_bound(self, server, host):
         """Check that the ports of a server are bound to one host only."""

@@ -8,6 +8,7 @@ import datetime
 import fixtures
 from nova.compute import rpcapi
 from nova.compute import task_states
+from neutronclient.common import exceptions as neutron_exception
 import nova.conf
 from nova import context as nova_context
 from nova import exception as nova_exception
@@ -263,6 +264,83 @@ class LaterRequestTestCase(test_arrival.ArrivalTestCase):
         self.assert_on(self.server, 'dest')
         self.assertEqual(['dest'], self.allocations(self.server['id']))
         self.assert_bound(self.server, 'dest')
+
+
+class BindingTestCase(test_recovery.RestartTestCase):
+    """Neutron binds, and its client learns only that there is a binding."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.boot_with_port()
+        self.create = self.neutron.create_port_binding
+        self.lose_answer()
+
+    def lose_answer(self):
+        def create(port_id, body):
+            self.create(port_id, body)
+            self.neutron.create_port_binding = self.create
+            raise neutron_exception.Conflict()
+
+        self.neutron.create_port_binding = create
+
+    def bindings(self):
+        (port,) = (
+            port['id']
+            for port in self.neutron._ports.values()
+            if port.get('device_id') == self.server['id']
+        )
+        return sorted(self.neutron._port_bindings[port])
+
+    def refuse(self):
+        with contextlib.suppress(client.OpenStackApiException):
+            self.ask_for_migration(self.server)
+        self.wait_status(self.server, 'error')
+        self.assertEqual(['dest', 'src'], self.bindings())
+
+    def test_of_a_host_that_was_refused(self):
+        """Plain Nova: this server can never migrate there again."""
+        self.refuse()
+        self.look()
+        self.assertEqual(['src'], self.bindings())
+        self.migrate(self.server)
+        self.assert_moved(self.server)
+
+    def test_of_one_that_moved_to_another_host(self):
+        self.start_compute(hostname='other')
+        self.refuse()
+        self.ask_for_migration(self.server, 'other')
+        self.wait_status(self.server, 'completed')
+        self.assert_on(self.server, 'other')
+        self.look('other')
+        self.assertEqual(['other'], self.bindings())
+
+    def test_of_one_that_migrates_again_they_stay(self):
+        self.refuse()
+        self.start_compute(hostname='other')
+        self.guests.hold(self.server)
+        self.ask_for_migration(self.server, 'other')
+        self.guests.wait_running(self.server)
+        self.look()
+        self.assertEqual(['dest', 'other', 'src'], self.bindings())
+        self.guests.release(self.server)
+        self.wait_status(self.server, 'completed')
+        self.look('other')
+        self.assertEqual(['other'], self.bindings())
+
+    def test_neutron_is_away(self):
+        self.refuse()
+        down = []
+
+        def fail(port_id):
+            down.append(port_id)
+            raise neutron_exception.ConnectionFailed(reason='down')
+
+        self.neutron.list_port_bindings = fail
+        self.look()
+        self.assertEqual(1, len(down))
+        del self.neutron.list_port_bindings
+        self.look()
+        self.assertEqual(['src'], self.bindings())
 
 
 class LostTestCase(test_recovery.RestartTestCase):

@@ -6,9 +6,9 @@ import contextlib
 import datetime
 
 import fixtures
+from neutronclient.common import exceptions as neutron_exception
 from nova.compute import rpcapi
 from nova.compute import task_states
-from neutronclient.common import exceptions as neutron_exception
 import nova.conf
 from nova import context as nova_context
 from nova import exception as nova_exception

@@ -11,8 +11,8 @@ from nova_throttle.admission import controller
 from nova_throttle.admission import request as request_lib
 from nova_throttle.admission import standstill
 from nova_throttle.compute import gates
-from nova_throttle.compute.source import link
 from nova_throttle.compute.source import checks
+from nova_throttle.compute.source import link
 from nova_throttle.compute.source import transfer as transfer_lib
 from nova_throttle import exception
 from nova_throttle import lifecycle

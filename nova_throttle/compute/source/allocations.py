@@ -19,7 +19,6 @@ from nova_throttle.compute import border
 from nova_throttle.compute import present
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle import exception
-from nova_throttle.outcome import standing as standing_lib
 
 LOG = logging.getLogger(__name__)
 
@@ -73,14 +72,15 @@ def keep(
 ) -> None:
     """See that a server that has arrived has allocations there.
 
-    Called while the migration still has those of the source.
+    Called while the migration still has those of the source. That it has none
+    is seen first: a newer migration takes them once there is its record.
     """
     client = manager.reportclient
     held = _of(client, context, migration.uuid)
     if not held or _of(client, context, instance.uuid):
         return
-    found = present.find_instance(context, instance.uuid)
-    if standing_lib.is_deleted(found) or found.host != migration.dest_compute:
+    standing = present.read(context, migration)
+    if not standing.rests_on(migration.dest_compute):
         return
     try:
         node = _destination_node(context, migration)

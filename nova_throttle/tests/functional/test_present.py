@@ -5,6 +5,8 @@
 
 import threading
 
+import fixtures
+from nova.conductor.tasks import live_migrate
 from nova import context as nova_context
 from nova.db.main import api as db
 from nova import objects
@@ -12,6 +14,7 @@ from nova.tests.functional.api import client
 import oslo_messaging as messaging
 
 from nova_throttle.tests.functional import base
+from nova_throttle.tests.functional import pause
 from nova_throttle.tests.functional import test_recovery
 
 
@@ -530,6 +533,41 @@ class MovedOnTestCase(PresentTestCase):
         self.assert_gone(first)
         self.wait_record(first, 'completed')
         self.assert_moved_to('other')
+
+
+class EagerUserTestCase(PresentTestCase):
+    """A server is to move on while its source still finishes."""
+
+    def test_the_source_allocates_nothing_for_the_newer_one(self):
+        """That has taken what there was; its scheduler has yet to choose."""
+        finish = self.useFixture(
+            pause.Paused(
+                self.src.manager,
+                '_delete_allocation_after_move',
+                base.PATIENCE,
+            )
+        )
+        self.migrate(self.b)
+        self.assertTrue(finish.started.wait(base.PATIENCE))
+        first = self.migration(self.b)
+        self.wait_for(lambda: self.task_state() is None)
+        task = live_migrate.LiveMigrationTask
+        choose = task._find_destination
+
+        def finish_and_choose(task):
+            finish.proceed.set()
+            self.assert_gone(first)
+            return choose(task)
+
+        self.useFixture(
+            fixtures.MockPatchObject(
+                task, '_find_destination', finish_and_choose
+            )
+        )
+        self.ask_for_migration(self.b, 'other')
+        self.wait_status(self.b, 'completed')
+        self.assert_moved_to('other')
+        self.assertEqual(['other'], self.allocations(self.b['id']))
 
 
 class ReusedNumberTestCase(PresentTestCase):

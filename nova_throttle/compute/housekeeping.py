@@ -11,10 +11,10 @@ import time
 import nova.conf
 
 from nova_throttle.compute import assembly
-from nova_throttle.compute import bindings
 from nova_throttle.compute.destination import arrivals
 from nova_throttle.compute.destination import dead_sources
 from nova_throttle.compute.destination import undo
+from nova_throttle.compute import remains
 from nova_throttle.compute.source import leftovers
 from nova_throttle.compute.source import lost
 from nova_throttle.compute.source import recovery
@@ -65,7 +65,7 @@ class Housekeeping:
                 ('leftovers', self.leftovers.find),
                 ('refused', refused.Refused(parts).find),
                 ('lost', lost.Lost(parts).find),
-                ('bindings', bindings.Bindings(parts).look),
+                ('remains', remains.Remains(parts).look),
                 ('undo', undo.look),
             )
         ]

@@ -15,7 +15,6 @@ from oslo_utils import timeutils
 
 from nova_throttle.compute import assembly as assembly_lib
 from nova_throttle.compute import border
-from nova_throttle.compute.source import event
 from nova_throttle.compute.source import stored
 from nova_throttle import exception
 from nova_throttle.outcome import words
@@ -119,8 +118,11 @@ def take_out(
         record,
         None,
     )
+    migration.error = error
+    # Whoever gave it up has left one, if anybody did.
+    migration.has_fault = True
     parts.cleanup.begin(migration, status, error)
-    event.end_open(context, record, error)
+    parts.completion.tell(migration)
 
 
 def _may_be_with_conductor(record: border.MigrationRecord) -> bool:

@@ -15,9 +15,11 @@ from nova import objects
 from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.tests.functional import integrated_helpers
 from nova.tests.functional.libvirt import base as libvirt_base
+from oslo_utils import timeutils
 from placement import db_api
 import sqlalchemy
 
+from nova_throttle.compute import action_event
 from nova_throttle.demo import neutron
 from nova_throttle.demo import sqlite
 from nova_throttle import fixture
@@ -508,6 +510,31 @@ class ThrottleTestCase(
                     f'{action["request_id"]}'
                 ).body['instanceAction']
                 yield details['events']
+
+    def clock_ahead(self, seconds):
+        """Have all that is looked at be older by so many seconds."""
+        original = timeutils.is_older_than
+
+        def is_older(before, age):
+            return original(before, age - seconds)
+
+        return fixtures.MonkeyPatch(
+            'oslo_utils.timeutils.is_older_than', is_older
+        )
+
+    def open_event(self, server):
+        """Open an event of the newest live migration, and be killed."""
+        record = self.migration(server)
+        context = nova_context.get_admin_context()
+        with nova_context.target_cell(context, self.cell) as cell_context:
+            action = action_event.of_record(cell_context, record)
+            objects.InstanceActionEvent.event_start(
+                action_event.under(cell_context, action),
+                server['id'],
+                'conductor_migrate_server',
+                want_result=False,
+                host='ctl',
+            )
 
     def assert_events_end(self, server):
         """Check that nothing of the newest live migration stays open."""

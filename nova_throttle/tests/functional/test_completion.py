@@ -9,7 +9,6 @@ from nova import exception as nova_exception
 from nova.network import model as network_model
 from nova import objects
 import oslo_messaging
-from oslo_utils import timeutils
 
 from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import event
@@ -235,7 +234,7 @@ class FailedRollbackTestCase(test_recovery.RestartTestCase):
         self.guests.wait_running(server)
         failed = []
         for name in ('_close', '_end_open'):
-            self.fail_once(name, failed)
+            fail_once(self, name, failed)
         self.guests.fail(server)
         self.wait_status(server, 'failed')
         self.wait_for(lambda: len(failed) == 2)
@@ -243,16 +242,18 @@ class FailedRollbackTestCase(test_recovery.RestartTestCase):
         self.assert_left(server, 'failed')
         self.assertEqual('Error', self._event(server))
 
-    def fail_once(self, name, failed):
-        original = getattr(event, name)
 
-        def call(*args):
-            if name in failed:
-                return original(*args)
-            failed.append(name)
-            raise oslo_messaging.MessagingTimeout('no conductor')
+def fail_once(test, name, failed):
+    """Have what is told of an end fail the first time."""
+    original = getattr(event, name)
 
-        self.useFixture(fixtures.MonkeyPatch(f'{event.__name__}.{name}', call))
+    def call(*args):
+        if name in failed:
+            return original(*args)
+        failed.append(name)
+        raise oslo_messaging.MessagingTimeout('no conductor')
+
+    test.useFixture(fixtures.MonkeyPatch(f'{event.__name__}.{name}', call))
 
 
 class ObserverTestCase(test_recovery.RestartTestCase):
@@ -476,6 +477,19 @@ class LeftoverTestCase(test_recovery.RestartTestCase):
         )
         self.wait_status(self.server, 'accepted')
 
+    def test_the_control_plane_is_away_when_its_end_is_told(self):
+        """The events stayed open for ever."""
+        self.flags(long_rpc_timeout=1)
+        self.open_event(self.server)
+        failed = []
+        fail_once(self, '_end_open', failed)
+        with self.clock_ahead(3600):
+            self.look()
+        self.wait_status(self.server, 'error')
+        self.assertEqual(['_end_open'], failed)
+        self.look()
+        self.assert_events_end(self.server)
+
     def test_it_is_taken_out_once_nobody_can_work_on_it(self):
         self.flags(long_rpc_timeout=1)
         record = self.migration(self.server)
@@ -486,17 +500,6 @@ class LeftoverTestCase(test_recovery.RestartTestCase):
         self.assertEqual(['src'], self.allocations(self.server['id']))
         self.assertEqual([], self.allocations(record.uuid))
         self.assert_bound(self.server, 'src')
-
-    def clock_ahead(self, seconds):
-        original = timeutils.is_older_than
-
-        def is_older(before, age):
-            return original(before, age - seconds)
-
-        return fixtures.MonkeyPatch(
-            'nova_throttle.compute.source.leftovers.timeutils.is_older_than',
-            is_older,
-        )
 
     def test_one_that_the_conductor_may_have_is_left_alone(self):
         self.look()

@@ -343,6 +343,41 @@ class BindingTestCase(test_recovery.RestartTestCase):
         self.assertEqual(['src'], self.bindings())
 
 
+class OpenEventTestCase(test_recovery.RestartTestCase):
+    """The conductor is killed when the migration is over already."""
+
+    def open_names(self, server):
+        return [
+            event['event']
+            for event in next(self.action_events(server))
+            if not event['finish_time']
+        ]
+
+    def see_later(self, host, server):
+        self.open_event(server)
+        self.look(host)
+        # Somebody may be about to end it.
+        self.assertEqual(1, len(self.open_names(server)))
+        with self.clock_ahead(120):
+            self.look(host)
+        self.assertEqual([], self.open_names(server))
+
+    def test_of_one_that_failed(self):
+        server = self.boot_with_port()
+        self.guests.hold(server)
+        self.migrate(server)
+        self.guests.wait_running(server)
+        self.guests.fail(server)
+        self.assert_left(server, 'failed')
+        self.see_later('src', server)
+
+    def test_of_one_that_arrived(self):
+        server = self.boot_with_port()
+        self.migrate(server)
+        self.assert_moved(server)
+        self.see_later('dest', server)
+
+
 class LostTestCase(test_recovery.RestartTestCase):
     """The bus was killed with the only copy of a request."""
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Port bindings that were made for a live migration and then forgotten.
+"""What a conductor leaves of a live migration that is over.
 
-The conductor binds the ports of a server on the host that it has chosen. If
-Neutron's answer is lost, the client asks again and is told that the binding
-exists: the conductor takes that host for unsuitable, and leaves the binding.
-From then on no live migration of this server can go to that host.
+It binds the ports of a server on the host that it has chosen. If Neutron's
+answer is lost, the client asks again and is told that the binding exists: the
+conductor takes that host for unsuitable, and leaves the binding. From then on
+no live migration of this server can go to that host.
+
+And it opens events of the instance action, which stay open if it is killed.
 """
 
 from collections.abc import Iterator
@@ -22,6 +24,8 @@ from nova_throttle.compute import assembly as assembly_lib
 from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute import present
+from nova_throttle.compute.source import event
+from nova_throttle import exception
 from nova_throttle.outcome import words
 
 CONF = nova.conf.CONF
@@ -31,13 +35,15 @@ LOG = logging.getLogger(__name__)
 # how much the clocks of two hosts may differ.
 LOOK_BACK = datetime.timedelta(hours=1)
 SKEW = datetime.timedelta(seconds=60)
+# Seconds that whoever opened an event has to end it.
+GRACE = 60
 
 # A port, and a host on which it need not be bound.
 Forgotten = tuple[str, str]
 
 
-class Bindings:
-    """Finds such bindings of the servers of this host.
+class Remains:
+    """Finds such remains of the servers of this host.
 
     :param parts: the parts of this host.
     """
@@ -49,7 +55,7 @@ class Bindings:
         self._pending: dict[str, border.MigrationRecord] = {}
 
     def look(self, context: border.Context) -> None:
-        """Delete them, once a live migration of the server is over.
+        """Clear them away, once a live migration of the server is over.
 
         :raises Exception: the last of what failed; it is tried again.
         """
@@ -61,7 +67,7 @@ class Bindings:
         failure = None
         for record in list(self._pending.values()):
             try:
-                if self._is_done(context, record):
+                if self._clear(context, record):
                     del self._pending[record.uuid]
             except Exception as error:
                 failure = error
@@ -81,10 +87,10 @@ class Bindings:
         )
         self._pending |= {record.uuid: record for record in found}
 
-    def _is_done(
+    def _clear(
         self, context: border.Context, record: border.MigrationRecord
     ) -> bool:
-        """Delete what a migration left; False if it is to be seen again."""
+        """Clear away what one left; False if it is to be seen again."""
         standing = present.read(context, record)
         if standing.instance is None:
             return True
@@ -95,16 +101,19 @@ class Bindings:
         if not self._is_at_rest(present.read(context, record)):
             return False
         for port, host in forgotten:
-            LOG.warning(
-                'Port %(port)s is bound to %(host)s, though no live migration '
-                'goes there: that binding is deleted',
-                {'port': port, 'host': host},
-                instance=standing.instance,
-            )
-            self._manager.network_api.delete_port_binding(
-                nova_context.get_admin_context(), port, host
-            )
-        return True
+            self._delete(standing.instance, port, host)
+        return _end_events(context, record)
+
+    def _delete(self, instance: border.Instance, port: str, host: str) -> None:
+        LOG.warning(
+            'Port %(port)s is bound to %(host)s, though no live migration '
+            'goes there: that binding is deleted',
+            {'port': port, 'host': host},
+            instance=instance,
+        )
+        self._manager.network_api.delete_port_binding(
+            nova_context.get_admin_context(), port, host
+        )
 
     def _is_at_rest(self, standing: present.Standing) -> bool:
         return (
@@ -125,3 +134,17 @@ class Bindings:
             for binding in found['bindings']:
                 if binding['status'] == 'INACTIVE':
                     yield port['id'], binding['host']
+
+
+def _end_events(
+    context: border.Context, record: border.MigrationRecord
+) -> bool:
+    """End what is open of a migration; False if it may be too early."""
+    if not timeutils.is_older_than(record.updated_at, GRACE):
+        return False
+    error = None
+    if record.status != "completed":
+        error = exception.MigrationFailed(
+            migration_uuid=record.uuid, status=record.status
+        )
+    return event.end_open(context, record, error)

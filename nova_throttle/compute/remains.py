@@ -35,6 +35,8 @@ LOG = logging.getLogger(__name__)
 # how much the clocks of two hosts may differ.
 LOOK_BACK = datetime.timedelta(hours=1)
 SKEW = datetime.timedelta(seconds=60)
+# More of them than come to their end on one host between two looks.
+MANY = 200
 # Seconds that whoever opened an event has to end it.
 GRACE = 60
 
@@ -50,7 +52,7 @@ class Remains:
 
     def __init__(self, parts: assembly_lib.Assembly) -> None:
         self._manager = parts.manager
-        self._since = timeutils.utcnow() - LOOK_BACK
+        self._since = timeutils.utcnow(with_timezone=True) - LOOK_BACK
         # Migrations that are over, of servers that were not at rest yet.
         self._pending: dict[str, border.MigrationRecord] = {}
 
@@ -61,7 +63,7 @@ class Remains:
         """
         if not CONF.nova_throttle.repair_leftovers:
             return
-        begun = timeutils.utcnow()
+        begun = timeutils.utcnow(with_timezone=True)
         self._add_ended(context)
         self._since = begun - SKEW
         failure = None
@@ -82,10 +84,17 @@ class Remains:
                 'host': self._manager.host,
                 'migration_type': words.LIVE,
                 'status': list(compat.FINAL_STATUSES),
-                'changes-since': self._since,
             },
+            # Nova's changes-since cannot be sent to a conductor.
+            sort_keys=['updated_at', 'id'],
+            sort_dirs=['desc', 'desc'],
+            limit=MANY,
         )
-        self._pending |= {record.uuid: record for record in found}
+        self._pending |= {
+            record.uuid: record
+            for record in found
+            if record.updated_at >= self._since
+        }
 
     def _clear(
         self, context: border.Context, record: border.MigrationRecord
@@ -143,7 +152,7 @@ def _end_events(
     if not timeutils.is_older_than(record.updated_at, GRACE):
         return False
     error = None
-    if record.status != "completed":
+    if record.status != 'completed':
         error = exception.MigrationFailed(
             migration_uuid=record.uuid, status=record.status
         )

@@ -242,10 +242,15 @@ def comes_to(records: Sequence[Any], instance: Any, host: str) -> bool:
     """Tell whether the server's present migration is one to a host.
 
     A later request that has not begun changes nothing: where the server is,
-    an earlier one may still decide.
+    an earlier one may still decide. One that was asked for on this host shows
+    that this is decided.
 
     :param records: all of its migrations, in the order of their ids.
     """
+    if instance.host == host and any(
+        r.source_compute == host and r.status in _NOT_BEGUN for r in records
+    ):
+        return False
     begun = [r for r in records if r.status not in _NOT_BEGUN]
     present = [r for r in begun if r.status not in UNDONE] or records
     return bool(present) and (

@@ -449,6 +449,27 @@ class LateMessageTestCase(PresentTestCase):
         self.guests.release(self.b)
         self.assert_moved_to('other')
 
+    def test_that_it_arrived_while_it_is_asked_to_leave_again(self):
+        """The conductor has that request; a third one would be let in."""
+        self.migrate(self.b)
+        self.assert_moved_to('dest')
+        sent = []
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.compute.rpcapi.ComputeAPI.live_migration',
+                lambda *args, **kwargs: sent.append(kwargs),
+            )
+        )
+        self.ask_for_migration(self.b, 'other')
+        self.wait_for(lambda: sent)
+        self.wait_status(self.b, 'accepted')
+        context, instance = self.late()
+        instance.host = 'src'
+        self.computes['dest'].manager.post_live_migration_at_destination(
+            context, instance, False
+        )
+        self.assertEqual('migrating', self.task_state())
+
     def test_that_it_arrived_while_it_comes_once_more(self):
         """The destination took it over while its guest was elsewhere."""
         self.migrate(self.b)

@@ -14,6 +14,11 @@ from nova_throttle.outcome import verdict
 Sight = verdict.Sight
 
 
+def is_sure(driver: border.Driver) -> bool:
+    """Tell whether a guest that a driver does not show is not there."""
+    return hasattr(driver, 'see_guest')
+
+
 def of_guest(driver: border.Driver, instance: border.Instance) -> Sight:
     """Look for a guest on this host.
 

@@ -110,6 +110,11 @@ EXCUSES = (
         NO_DATABASE,
         since=34,
     ),
+    Excuse(
+        'nova.tests.unit.compute.test_compute_mgr.ComputeManagerUnitTestCase.'
+        'test_init_instance_resets_crashed_live_migration',
+        NO_DATABASE,
+    ),
     Excuse(f'{_MIGRATION}.test_live_migration_submit_failed', NOVAS_POOL),
     Excuse(
         f'{_MIGRATION}.test_failure_in_task_submit_cleans_up_tracked_task',

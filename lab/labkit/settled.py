@@ -143,13 +143,19 @@ def _of_events(
 
 
 def _of_actions(cloud: Cloud, servers: list[Server]) -> Iterator[str]:
-    """Look for what began for a live migration and has no end."""
+    """Look for what began for a live migration and has no end.
+
+    Nova ends an event by its name: of two, as when a second destination was
+    checked, it never ends but one.
+    """
     for server in servers:
         for action in cloud.actions(server.id):
             if not action.name.startswith('live'):
                 continue
-            for event in cloud.events(server.id, action):
-                if not event.get('finish_time'):
+            events = cloud.events(server.id, action)
+            ended = {e['event'] for e in events if e.get('finish_time')}
+            for event in events:
+                if event['event'] not in ended:
                     yield (
                         f'{event["event"]} of {server.name} has no end '
                         f'({action.request})'

@@ -163,6 +163,15 @@ class ProblemsTestCase(unittest.TestCase):
             'compute of s1 has no end (req-live_migration_cancel)',
         )
 
+    def test_second_event_of_a_name(self):
+        """Nova ends only one of them."""
+        events = self.cloud.events
+        self.cloud.events = lambda *args: [
+            *events(*args),
+            *({**event, 'finish_time': None} for event in events(*args)),
+        ]
+        self.assert_found()
+
 
 class GatesTestCase(unittest.TestCase):
     """What the operator's command says of one host."""

@@ -93,7 +93,8 @@ class Remains:
         self._pending |= {
             record.uuid: record
             for record in found
-            if record.updated_at >= self._since
+            # One that was made so has never been anywhere.
+            if record.updated_at and record.updated_at >= self._since
         }
 
     def _clear(
@@ -105,8 +106,10 @@ class Remains:
             return True
         if standing.instance.host != self._manager.host:
             return True  # that host looks
+        if not self._is_at_rest(standing):
+            return False
         forgotten = list(self._forgotten(standing))
-        # Again: what came after the first look needs its bindings.
+        # Again: what came meanwhile needs its bindings.
         if not self._is_at_rest(present.read(context, record)):
             return False
         for port, host in forgotten:

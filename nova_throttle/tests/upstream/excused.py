@@ -69,6 +69,11 @@ EXCUSES = (
         until=32,
     ),
     Excuse(
+        'nova.tests.functional.regressions.test_bug_1628606.PostLiveMigrationFail.'
+        'test_post_live_migration',
+        NOT_FINISHED,
+    ),
+    Excuse(
         'nova.tests.functional.regressions.test_bug_2143972.PostLiveMigrationFail.'
         'test_post_live_migration_keystone_fails',
         NOT_FINISHED,

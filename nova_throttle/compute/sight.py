@@ -16,7 +16,7 @@ Sight = verdict.Sight
 
 def is_sure(driver: border.Driver) -> bool:
     """Tell whether a guest that a driver does not show is not there."""
-    return hasattr(driver, 'see_guest')
+    return getattr(driver, 'see_guest', None) is not None
 
 
 def of_guest(driver: border.Driver, instance: border.Instance) -> Sight:

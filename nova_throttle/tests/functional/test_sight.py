@@ -7,6 +7,7 @@ has arrived, is the only copy.
 """
 
 import fixtures
+from nova import exception as nova_exception
 
 from nova_throttle.compute.source import arrival
 from nova_throttle import overrides
@@ -312,3 +313,28 @@ class WithoutUsTestCase(LocalDisksTestCase):
         self.wait_status(a, 'completed')
         self.assert_on(a, 'plain')
         self.assertIn(('src', a['id']), self.deleted)
+
+
+class OtherDriverTestCase(base.ThrottleTestCase):
+    """A driver that cannot show a guest which has just arrived."""
+
+    def setUp(self):
+        super().setUp()
+        for compute in self.computes.values():
+            compute.driver.see_guest = None
+
+        def get_info(instance, **kwargs):
+            raise nova_exception.InstanceNotFound(instance_id=instance.uuid)
+
+        self.useFixture(
+            fixtures.MockPatchObject(
+                self.computes['dest'].driver, 'get_info', get_info
+            )
+        )
+
+    def test_it_is_believed(self):
+        """As Nova's fake one is by Nova's own tests."""
+        (a,) = self.boot(1)
+        self.migrate(a)
+        self.wait_status(a, 'completed')
+        self.assert_on(a, 'dest')

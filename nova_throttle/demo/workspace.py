@@ -60,6 +60,8 @@ class Workspace:
         if why:
             self._err.write(f'{options.PROG}: {why}\n')
             self._err.flush()
+        # One that was about to make a directory in it has made it again.
+        shutil.rmtree(self._folder, ignore_errors=True)
         os._exit(status)
 
     def fail(self, why: str) -> NoReturn:

@@ -68,6 +68,18 @@ class WorkspaceTestCase(testtools.TestCase):
         """)
         self.assert_ends(process, 3, err='nova-throttle-demo: why\n')
 
+    def test_leave_although_a_thread_makes_the_directory_again(self):
+        process = self.start("""
+            rename = pathlib.Path.rename
+            def interfere(path, target):
+                gone = rename(path, target)
+                path.mkdir()
+                return gone
+            pathlib.Path.rename = interfere
+            place.leave()
+        """)
+        self.assert_ends(process, 0)
+
     def test_the_log_of_a_failure_is_kept(self):
         process = self.start("place.fail('why')")
         process.wait(PATIENCE)

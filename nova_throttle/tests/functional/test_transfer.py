@@ -400,7 +400,12 @@ class CrashTestCase(TransferTestCase):
         def die():
             raise base.Killed
 
-        for turn in self.src.manager._parts.transfer._turns.values():
+        transfer = self.src.manager._parts.transfer
+        # What is dead looks at nothing.
+        transfer._workers.post = lambda uuid: None
+        self.wait_for(lambda: transfer.idle)
+        for turn in transfer._turns.values():
+            turn.seen_at = float('-inf')
             turn.ticket.running = die
             self.addCleanup(turn.decided.set)
             # One that is about to wait sees the end of its service.

@@ -25,7 +25,6 @@ from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute import present
 from nova_throttle.compute.source import event
-from nova_throttle import exception
 from nova_throttle.outcome import words
 
 CONF = nova.conf.CONF
@@ -154,9 +153,4 @@ def _end_events(
     """End what is open of a migration; False if it may be too early."""
     if not timeutils.is_older_than(record.updated_at, GRACE):
         return False
-    error = None
-    if record.status != 'completed':
-        error = exception.MigrationFailed(
-            migration_uuid=record.uuid, status=record.status
-        )
-    return event.end_open(context, record, error)
+    return event.end_open(context, record, event.failure_of(record))

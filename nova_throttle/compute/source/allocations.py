@@ -105,8 +105,10 @@ def revert(
     What an attempt before has reverted stays so.
     """
     client, context = manager.reportclient, migration.context
-    if _of(client, context, migration.record.uuid):
-        _move(client, context, instance, migration.record.uuid, instance.uuid)
+    uuid = migration.record.uuid
+    held = _of(client, context, uuid)
+    if held:
+        _move(client, context, instance, uuid, instance.uuid, held)
         return
     node = _source_node(context, migration.record)
     claimed = _of(client, context, migration.instance.uuid)
@@ -128,7 +130,7 @@ def pass_on(
     held = _of(client, context, uuid)
     heir = standing.heir
     if heir and held and not held.keys() & _of(client, context, heir).keys():
-        _move(client, context, standing.instance, uuid, heir)
+        _move(client, context, standing.instance, uuid, heir, held)
     elif held:
         _drop(client, context, uuid, 'migration')
 
@@ -150,9 +152,12 @@ def _move(
     instance: border.Instance,
     migration_uuid: str,
     heir: str,
+    held: Allocations,
 ) -> None:
-    """Give what a migration of a server has to another consumer."""
-    held = _of(client, context, migration_uuid)
+    """Give what a migration of a server has to another consumer.
+
+    :param held: what it has.
+    """
     try:
         _check(client.move_allocations(context, migration_uuid, heir), heir)
     except nova_exception.AllocationMoveFailed:

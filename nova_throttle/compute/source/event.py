@@ -82,12 +82,7 @@ def finish(migration: migration_lib.LiveMigration) -> bool:
 
     :returns: whether all is told; if not, this may be called again.
     """
-    error = migration.error
-    if error is None and migration.record.status in _FAILED:
-        error = exception.MigrationFailed(
-            migration_uuid=migration.record.uuid,
-            status=migration.record.status,
-        )
+    error = migration.error or failure_of(migration.record)
     told = True
     try:
         if migration.event is not None:
@@ -103,6 +98,15 @@ def finish(migration: migration_lib.LiveMigration) -> bool:
         # Whoever opened others was ended with its service, or is not there.
         told &= end_open(migration.context, migration.record, error)
     return told
+
+
+def failure_of(record: border.MigrationRecord) -> BaseException | None:
+    """Say that a migration has failed, by its status; None if it has not."""
+    if record.status not in _FAILED:
+        return None
+    return exception.MigrationFailed(
+        migration_uuid=record.uuid, status=record.status
+    )
 
 
 def tell_lost(

@@ -485,6 +485,15 @@ class ThrottleTestCase(
             'bindings': list(self.neutron._port_bindings[port_id].values())
         }
 
+    def bindings_of(self, server):
+        """Return the hosts to which the only port of a server is bound."""
+        (port,) = (
+            port['id']
+            for port in self.neutron._ports.values()
+            if port.get('device_id') == server['id']
+        )
+        return sorted(self.neutron._port_bindings[port])
+
     def assert_bound(self, server, host):
         """Check that the ports of a server are bound to one host only."""
         for port in self.neutron._ports.values():
@@ -538,12 +547,15 @@ class ThrottleTestCase(
 
     def assert_events_end(self, server):
         """Check that nothing of the newest live migration stays open."""
+        self.wait_for(
+            lambda: not self.open_events(server),
+            lambda: f'open: {self.open_events(server)}',
+        )
 
-        def names():
-            events = next(self.action_events(server))
-            return [e['event'] for e in events if not e['finish_time']]
-
-        self.wait_for(lambda: not names(), lambda: f'open: {names()}')
+    def open_events(self, server):
+        """Return what has no end of the newest live migration."""
+        events = next(self.action_events(server))
+        return [e['event'] for e in events if not e['finish_time']]
 
     def _event(self, server):
         """Return the result of the newest live-migration event."""

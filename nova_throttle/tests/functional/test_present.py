@@ -88,14 +88,6 @@ class PresentTestCase(test_recovery.RestartTestCase):
     def task_state(self):
         return self.api.get_server(self.b['id'])['OS-EXT-STS:task_state']
 
-    def bindings(self):
-        (port,) = (
-            port['id']
-            for port in self.neutron._ports.values()
-            if port.get('device_id') == self.b['id']
-        )
-        return sorted(self.neutron._port_bindings[port])
-
     def break_once(self, target, *names):
         """Have methods fail until what is returned is called."""
 
@@ -154,7 +146,7 @@ class LateCleanUpTestCase(PresentTestCase):
         self.assertEqual('cancelled', self.record(first).status)
         self.assertEqual('queued', self.record(second).status)
         self.assertEqual('migrating', self.task_state())
-        self.assertEqual(sorted(['src', host]), self.bindings())
+        self.assertEqual(sorted(['src', host]), self.bindings_of(self.b))
         self.assertEqual([host], self.allocations(self.b['id']))
         self.assertEqual(['src'], self.allocations(second.uuid))
         self.guests.release(self.a)
@@ -227,7 +219,7 @@ class SecondRequestTestCase(PresentTestCase):
         self.assert_fault(self.b, f'live migration {first.uuid}')
         self.assert_gone(second)
         self.assertEqual('migrating', self.task_state())
-        self.assertEqual(['dest', 'src'], self.bindings())
+        self.assertEqual(['dest', 'src'], self.bindings_of(self.b))
         self.assertEqual(['dest'], self.allocations(self.b['id']))
         self.assertEqual(['src'], self.allocations(first.uuid))
         self.assertEqual((first.uuid,), self.owners())
@@ -239,7 +231,7 @@ class SecondRequestTestCase(PresentTestCase):
         self.assert_gone(first)
         self.assertEqual('queued', self.record(second).status)
         self.assertEqual('migrating', self.task_state())
-        self.assertEqual(['other', 'src'], self.bindings())
+        self.assertEqual(['other', 'src'], self.bindings_of(self.b))
         self.guests.release(self.a)
         self.assert_moved_to('other')
         self.assertEqual('cancelled', self.record(first).status)
@@ -529,7 +521,7 @@ class LateMessageTestCase(PresentTestCase):
         self.computes['dest'].manager.rollback_live_migration_at_destination(
             context, instance, False, data
         )
-        self.assertEqual(['dest', 'src'], self.bindings())
+        self.assertEqual(['dest', 'src'], self.bindings_of(self.b))
         self.guests.release(self.b)
         self.assert_moved_to('dest')
 
@@ -713,7 +705,7 @@ class LeakTestCase(PresentTestCase):
         )
         body = self.placement.get(f'/allocations/{first.uuid}').body
         self.assertEqual({}, body['allocations'])
-        self.assertEqual([host], self.bindings())
+        self.assertEqual([host], self.bindings_of(self.b))
         self.wait_record(first, 'error')
 
     def test_of_a_queued_one_while_its_source_is_down(self):
@@ -764,7 +756,7 @@ class LeakTestCase(PresentTestCase):
         first = self.queue()
         self.force_down(True)
         self.look('dest')
-        self.assertEqual(['dest', 'src'], self.bindings())
+        self.assertEqual(['dest', 'src'], self.bindings_of(self.b))
         self.assertEqual(['dest'], self.allocations(self.b['id']))
         self.assertEqual(['src'], self.allocations(first.uuid))
         self.force_down(False)

@@ -283,25 +283,17 @@ class BindingTestCase(test_recovery.RestartTestCase):
 
         self.neutron.create_port_binding = create
 
-    def bindings(self):
-        (port,) = (
-            port['id']
-            for port in self.neutron._ports.values()
-            if port.get('device_id') == self.server['id']
-        )
-        return sorted(self.neutron._port_bindings[port])
-
     def refuse(self):
         with contextlib.suppress(client.OpenStackApiException):
             self.ask_for_migration(self.server)
         self.wait_status(self.server, 'error')
-        self.assertEqual(['dest', 'src'], self.bindings())
+        self.assertEqual(['dest', 'src'], self.bindings_of(self.server))
 
     def test_of_a_host_that_was_refused(self):
         """Plain Nova: this server can never migrate there again."""
         self.refuse()
         self.look()
-        self.assertEqual(['src'], self.bindings())
+        self.assertEqual(['src'], self.bindings_of(self.server))
         self.migrate(self.server)
         self.assert_moved(self.server)
 
@@ -312,7 +304,7 @@ class BindingTestCase(test_recovery.RestartTestCase):
         self.wait_status(self.server, 'completed')
         self.assert_on(self.server, 'other')
         self.look('other')
-        self.assertEqual(['other'], self.bindings())
+        self.assertEqual(['other'], self.bindings_of(self.server))
 
     def test_of_one_that_migrates_again_they_stay(self):
         self.refuse()
@@ -321,11 +313,13 @@ class BindingTestCase(test_recovery.RestartTestCase):
         self.ask_for_migration(self.server, 'other')
         self.guests.wait_running(self.server)
         self.look()
-        self.assertEqual(['dest', 'other', 'src'], self.bindings())
+        self.assertEqual(
+            ['dest', 'other', 'src'], self.bindings_of(self.server)
+        )
         self.guests.release(self.server)
         self.wait_status(self.server, 'completed')
         self.look('other')
-        self.assertEqual(['other'], self.bindings())
+        self.assertEqual(['other'], self.bindings_of(self.server))
 
     def test_neutron_is_away(self):
         self.refuse()
@@ -340,27 +334,20 @@ class BindingTestCase(test_recovery.RestartTestCase):
         self.assertEqual(1, len(down))
         del self.neutron.list_port_bindings
         self.look()
-        self.assertEqual(['src'], self.bindings())
+        self.assertEqual(['src'], self.bindings_of(self.server))
 
 
 class OpenEventTestCase(test_recovery.RestartTestCase):
     """The conductor is killed when the migration is over already."""
 
-    def open_names(self, server):
-        return [
-            event['event']
-            for event in next(self.action_events(server))
-            if not event['finish_time']
-        ]
-
     def see_later(self, host, server):
         self.open_event(server)
         self.look(host)
         # Somebody may be about to end it.
-        self.assertEqual(1, len(self.open_names(server)))
+        self.assertEqual(1, len(self.open_events(server)))
         with self.clock_ahead(120):
             self.look(host)
-        self.assertEqual([], self.open_names(server))
+        self.assertEqual([], self.open_events(server))
 
     def test_of_one_that_failed(self):
         server = self.boot_with_port()

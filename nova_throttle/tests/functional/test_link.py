@@ -27,6 +27,10 @@ class LinkTestCase(test_transfer.TransferTestCase):
     def setUp(self):
         super().setUp()
         self.flags(group='libvirt', live_migration_bandwidth=100)
+        # On a machine that is slow enough, it would try a second one.
+        self.useFixture(
+            fixtures.MonkeyPatch('nova_throttle.transfer.adapt.MOST', 1)
+        )
 
     def observed(self, server):
         migration = self.src.manager._parts.migrations.of_instance(

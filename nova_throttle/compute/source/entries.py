@@ -17,6 +17,7 @@ from oslo_serialization import jsonutils
 
 from nova_throttle.compute import border
 from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import volumes
 from nova_throttle import journal as journal_lib
 from nova_throttle import lifecycle
 from nova_throttle.objects import entry as entry_obj
@@ -65,7 +66,7 @@ def entry_of(
         accepted_at=migration.accepted_at,
         context={n: context[n] for n in _IDENTITY if context.get(n)},
         state=(state or migration.state).value,
-        attachments=_attachments(migration.source_bdms),
+        attachments=volumes.attachments(migration.source_bdms),
         prepared=migration.may_be_prepared,
         **values,
     )
@@ -141,38 +142,6 @@ def _note_unreadable(
         instance=migration.instance,
     )
     migration.unkept = [*migration.unkept, name]
-
-
-def source_bdms_of(
-    manager: border.Manager,
-    context: border.Context,
-    entry: entry_obj.JournalEntry,
-) -> Any:
-    """Return the volumes as they were before the destination prepared.
-
-    Nova overwrites their attachments then. The connection is asked of the
-    volume service again: it is not kept.
-    """
-    bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
-        context, entry.instance_uuid
-    )
-    for bdm in bdms:
-        kept = entry.attachments.get(bdm.volume_id)
-        if kept and bdm.attachment_id != kept:
-            attachment = manager.volume_api.attachment_get(context, kept)
-            connection = dict(attachment['connection_info'])
-            connection.setdefault('serial', bdm.volume_id)
-            bdm.attachment_id = kept
-            bdm.connection_info = jsonutils.dumps(connection)
-    return bdms
-
-
-def _attachments(bdms: border.BlockDevices) -> dict[str, str]:
-    return {
-        bdm.volume_id: bdm.attachment_id
-        for bdm in bdms or ()
-        if bdm.is_volume and bdm.attachment_id
-    }
 
 
 def _pci_requests(instance: border.Instance) -> Any:

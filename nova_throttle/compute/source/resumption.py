@@ -23,6 +23,8 @@ from nova_throttle.compute.source import event
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import stored
 from nova_throttle.compute.source import undo_preparation
+from nova_throttle.compute.source import vacate
+from nova_throttle.compute.source import volumes
 from nova_throttle import exception
 from nova_throttle import lifecycle
 from nova_throttle.objects import entry as entry_obj
@@ -56,8 +58,11 @@ class Resumption:
             return
         _make_usable(migration)
         if entry.prepared:
-            migration.source_bdms = entries.source_bdms_of(
-                self._manager, migration.context, entry
+            migration.source_bdms = volumes.at_source(
+                self._manager,
+                migration.context,
+                entry.instance_uuid,
+                entry.attachments,
             )
         if entry.status:
             # A failure is the cleanup's to try again, from now on.
@@ -137,11 +142,11 @@ class Resumption:
         standing = self._parts.succession.standing(migration)
         todo = course.of(migration.state, standing, migration.destination)
         if todo in (Course.FINISH, Course.CLOSE):
-            self._finish(migration, todo)
+            self._finish(entry, migration, todo)
         elif todo is Course.END:
             self._end(migration, 'error', standing.reason)
         elif todo is Course.LOOK:
-            self._resume_transferring(migration)
+            self._resume_transferring(entry, migration)
         else:
             self._resume_preparing(entry, migration)
 
@@ -183,7 +188,9 @@ class Resumption:
         return False
 
     def _resume_transferring(
-        self, migration: migration_lib.LiveMigration
+        self,
+        entry: entry_obj.JournalEntry,
+        migration: migration_lib.LiveMigration,
     ) -> None:
         """Look at the hypervisor first: it goes on without nova-compute."""
         end = getattr(self._manager.driver, 'end_live_migration', None)
@@ -198,7 +205,7 @@ class Resumption:
             migration.destination,
         )
         if verdict is arrival.Verdict.ARRIVED:
-            self._finish(migration, Course.FINISH)
+            self._finish(entry, migration, Course.FINISH)
         else:
             self._end(migration, 'error', exception.Interrupted(was='ran'))
 
@@ -214,15 +221,32 @@ class Resumption:
         self._parts.throttle.finish(migration.uuid)
 
     def _finish(
-        self, migration: migration_lib.LiveMigration, todo: Course
+        self,
+        entry: entry_obj.JournalEntry,
+        migration: migration_lib.LiveMigration,
+        todo: Course,
     ) -> None:
         """Finish what arrived; for one that moved on, give back only."""
         # It keeps no slot while that is tried.
         self._parts.throttle.finish(migration.uuid)
+        if entry.prepared:
+            migration.source_bdms = volumes.still_at_source(
+                self._manager,
+                migration.context,
+                entry.instance_uuid,
+                entry.attachments,
+            )
         if migration.state is not State.ARRIVED:
             self._parts.ending.note_arrival(migration)
         if todo is Course.FINISH:
             self._parts.ending.finish_again(migration)
+        else:
+            vacate.vacate(
+                self._manager,
+                migration,
+                entry.attachments,
+                self._parts.succession.standing(migration),
+            )
         self._close(migration)
 
     def _close(self, migration: migration_lib.LiveMigration) -> None:

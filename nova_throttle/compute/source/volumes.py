@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The volumes of a server that migrates, as they are attached to its source.
+
+Nova overwrites that when the destination prepares. What is kept on disk is
+which attachment each volume had; its connection, which may hold a password, is
+asked of the volume service again.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nova import exception as nova_exception
+from nova import objects
+from oslo_serialization import jsonutils
+
+from nova_throttle.compute import border
+
+
+def attachments(bdms: border.BlockDevices) -> dict[str, str]:
+    """Return the attachment of each volume, by the volume's id."""
+    return {
+        bdm.volume_id: bdm.attachment_id
+        for bdm in bdms or ()
+        if bdm.is_volume and bdm.attachment_id
+    }
+
+
+def at_source(
+    manager: border.Manager,
+    context: border.Context,
+    instance_uuid: str,
+    kept: Mapping[str, str],
+) -> Any:
+    """Return the volumes as they were before the destination prepared.
+
+    One whose attachment to the source is gone is returned as it is now.
+
+    :param kept: the attachments to the source, by volume.
+    """
+    bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
+        context, instance_uuid
+    )
+    for bdm in bdms:
+        attachment_id = kept.get(bdm.volume_id)
+        if not attachment_id or bdm.attachment_id == attachment_id:
+            continue
+        connection = _connection(
+            manager, context, bdm.volume_id, attachment_id
+        )
+        if connection is not None:
+            bdm.attachment_id = attachment_id
+            bdm.connection_info = jsonutils.dumps(connection)
+    return bdms
+
+
+def still_at_source(
+    manager: border.Manager,
+    context: border.Context,
+    instance_uuid: str,
+    kept: Mapping[str, str],
+) -> Any:
+    """Return what has to be detached from the source, once a guest has left.
+
+    Not what is detached by now, nor what was attached since: Nova would
+    delete the attachment that the guest uses.
+    """
+    bdms = at_source(manager, context, instance_uuid, kept)
+    return objects.BlockDeviceMappingList(
+        context,
+        objects=[
+            bdm
+            for bdm in bdms
+            if bdm.attachment_id in (None, kept.get(bdm.volume_id))
+        ],
+    )
+
+
+def detach(
+    manager: border.Manager,
+    context: border.Context,
+    instance: border.Instance,
+    migrate_data: border.MigrateData,
+    kept: Mapping[str, str],
+) -> None:
+    """Detach from the source what still is attached there.
+
+    :param instance: a server that is elsewhere, or deleted.
+    """
+    for volume_id, attachment_id in kept.items():
+        connection = _connection(manager, context, volume_id, attachment_id)
+        if connection is None:
+            continue
+        manager.driver.post_live_migration(
+            context,
+            instance,
+            {'block_device_mapping': [{'connection_info': connection}]},
+            migrate_data,
+        )
+        manager.volume_api.attachment_delete(context, attachment_id)
+
+
+def _connection(
+    manager: border.Manager,
+    context: border.Context,
+    volume_id: str,
+    attachment_id: str,
+) -> dict[str, Any] | None:
+    """Return how an attachment is connected; None if it is gone."""
+    try:
+        found = manager.volume_api.attachment_get(context, attachment_id)
+    except nova_exception.VolumeAttachmentNotFound:
+        return None
+    return {'serial': volume_id, **found['connection_info']}

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Volumes are attached where the guest is, and nowhere else, whatever fails.
+
+And nothing else of a server stays on a host that it has left.
+"""
+
+import fixtures
+from nova.tests import fixtures as nova_fixtures
+
+from nova_throttle.tests.functional import test_arrival
+
+# Any that Nova's fixture takes for a plain one.
+VOLUME = nova_fixtures.CinderFixture.SWAP_OLD_VOL
+
+
+class VolumesTestCase(test_arrival.ArrivalTestCase):
+    hosts = ('src', 'dest', 'other')
+
+    def setUp(self):
+        self.cinder = self.useFixture(nova_fixtures.CinderFixture(self))
+        super().setUp()
+        self._attach_volume(self.server, VOLUME)
+        self.wait_for(lambda: self.attachments())
+        self.at_source = self.attachments()
+
+    def attachments(self):
+        return set(self.cinder.volume_to_attachment[VOLUME])
+
+    def attached(self):
+        """Return the hosts to which the volume is attached."""
+        return ['dest'] * bool(self.attachments() - self.at_source) + [
+            'src'
+        ] * bool(self.attachments() & self.at_source)
+
+
+class VolumeTestCase(VolumesTestCase):
+    def problem(self):
+        entry = self._journaled(self.server)
+        return entry and entry.reason
+
+    def test_it_moves(self):
+        self.migrate(self.server)
+        self.assert_moved(self.server)
+        self.assertEqual(['dest'], self.attached())
+
+    def test_it_stays(self):
+        self.guests.hold(self.server)
+        self.migrate(self.server)
+        self.guests.wait_running(self.server)
+        self.assertEqual(['dest', 'src'], self.attached())
+        self.guests.fail(self.server)
+        self.assert_left(self.server, 'failed')
+        self.assertEqual(['src'], self.attached())
+
+    def test_it_is_aborted_after_a_restart(self):
+        self.guests.hold(self.server)
+        self.migrate(self.server)
+        self.guests.wait_running(self.server)
+        self.kill_and_start()
+        self.assert_left(self.server, 'error')
+        self.assertEqual(['src'], self.attached())
+
+    def test_the_source_fails_after_it_was_detached_there(self):
+        """Its attachment was looked for, for ever."""
+        mend = self.break_(
+            self.src.manager.driver, 'post_live_migration_at_source'
+        )
+        self.migrate(self.server)
+        self.wait_for(lambda: self.problem() is not None)
+        self.assertEqual(['dest'], self.attached())
+        mend()
+        self.wait_for(self.is_completed_at_next_look)
+        self.assert_moved(self.server)
+        self.assertEqual(['dest'], self.attached())
+
+    def test_the_source_is_killed_after_it_was_detached_there(self):
+        mend = self.break_(
+            self.src.manager.driver, 'post_live_migration_at_source'
+        )
+        self.migrate(self.server)
+        self.wait_for(lambda: self.problem() is not None)
+        self.kill()
+        mend()
+        self.start_again()
+        self.assert_moved(self.server)
+        self.assertEqual(['dest'], self.attached())
+
+    def test_one_attached_meanwhile_is_kept(self):
+        """Nova would delete its attachment, which is the guest's."""
+        mend = self.break_(
+            self.src.manager.driver, 'post_live_migration_at_source'
+        )
+        self.migrate(self.server)
+        self.assert_on(self.server, 'dest')
+        other = nova_fixtures.CinderFixture.SWAP_NEW_VOL
+        self._attach_volume(self.server, other)
+        self.wait_for(lambda: self.cinder.volume_to_attachment[other])
+        mend()
+        self.wait_for(self.is_completed_at_next_look)
+        self.assert_moved(self.server)
+        self.assertEqual(['dest'], self.attached())
+        self.assertEqual(1, len(self.cinder.volume_to_attachment[other]))
+
+
+class MovedOnTestCase(VolumesTestCase):
+    """A server goes on, or is deleted, before its source is cleaned up."""
+
+    def setUp(self):
+        super().setUp()
+        # As in Nova's own test of bug 1899835: no storage is shared.
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.compute.manager.ComputeManager.'
+                '_live_migration_cleanup_flags',
+                lambda *args, **kwargs: (True, True),
+            )
+        )
+        self.cleaned = []
+        driver = self.src.manager.driver
+        driver.cleanup = lambda *args, **kwargs: self.cleaned.append(
+            kwargs['destroy_disks']
+        )
+        self.mend = self.break_(driver, 'post_live_migration')
+        self.migrate(self.server)
+        self.first = self.migration(self.server)
+        self.assert_on(self.server, 'dest')
+        self.assertEqual(['dest', 'src'], self.attached())
+        # Nova's fake leaves the guest running.
+        connection = driver._host.get_connection()
+        connection.lookupByUUIDString(self.server['id']).destroy()
+
+    def move(self, host):
+        self.ask_for_migration(self.server, host)
+        self.assert_on(self.server, host)
+        self.wait_for(
+            lambda: self.migration(self.server).status == 'completed'
+        )
+
+    def clean_up(self):
+        self.mend()
+        self.retry()
+        self.wait_for(
+            lambda: (
+                self.src.manager._parts.journal.get(self.first.uuid) is None
+            )
+        )
+
+    def test_the_source_is_cleaned_up(self):
+        """Its directory and the volume's attachment stayed for ever."""
+        self.move('other')
+        self.assertEqual([], self.cleaned)
+        self.clean_up()
+        self.assertEqual([True], self.cleaned)
+        self.assertEqual(['dest'], self.attached())
+        self.assertEqual(1, len(self.attachments()))
+
+    def test_the_server_is_deleted(self):
+        self._delete_server(self.server)
+        self.clean_up()
+        self.assertEqual([True], self.cleaned)
+        self.assertEqual([], self.attached())
+
+    def test_the_server_has_come_back(self):
+        """What is here is the guest's."""
+        self.move('src')
+        self.clean_up()
+        self.assertEqual([], self.cleaned)
+
+    def test_a_guest_that_is_seen_there_is_left_alone(self):
+        self.move('other')
+        self.src.manager.driver.see_guest = lambda instance: 'runs'
+        self.clean_up()
+        self.assertEqual([], self.cleaned)
+        self.assertEqual(['dest', 'src'], self.attached())

@@ -25,6 +25,7 @@ from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import belongings
 from nova_throttle.compute.source import checks
 from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import volumes
 from nova_throttle import lifecycle
 
 LOG = logging.getLogger(__name__)
@@ -158,6 +159,12 @@ class Rollback:
     def _undo_preparation(self, instance: border.Instance) -> None:
         """Have Nova undo what the destination prepared."""
         migration = self._migration
+        volumes.settle(
+            self._manager,
+            migration.context,
+            migration.instance.uuid,
+            migration.source_bdms,
+        )
         present.make_migrating(instance)
         migration.migrate_data.migration = migration.record
         _rollback(

@@ -12,6 +12,7 @@ from nova import objects
 from nova_throttle.compute import border
 from nova_throttle.compute import compat
 from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import volumes
 
 
 def undo(
@@ -57,15 +58,17 @@ def has_claims(migration: migration_lib.LiveMigration) -> bool:
 def _give_volumes_back(
     manager: border.Manager, migration: migration_lib.LiveMigration
 ) -> None:
+    context, instance = migration.context, migration.instance
+    volumes.settle(manager, context, instance.uuid, migration.source_bdms)
     bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
-        migration.context, migration.instance.uuid
+        context, instance.uuid
     )
-    volumes = [bdm for bdm in bdms if bdm.is_volume]
+    attached = [bdm for bdm in bdms if bdm.is_volume]
     manager._remove_remote_volume_connections(
-        migration.context, migration.destination, volumes, migration.instance
+        context, migration.destination, attached, instance
     )
     manager._rollback_volume_bdms(
-        migration.context, volumes, migration.source_bdms, migration.instance
+        context, attached, migration.source_bdms, instance
     )
 
 

@@ -76,6 +76,34 @@ def still_at_source(
     )
 
 
+def settle(
+    manager: border.Manager,
+    context: border.Context,
+    instance_uuid: str,
+    source_bdms: border.BlockDevices,
+) -> None:
+    """Have no volume name an attachment that an earlier attempt deleted.
+
+    It may have been cut short before it said so: Nova's next one would fail
+    as it cannot delete it again.
+
+    :param source_bdms: the volumes as they are attached to the source.
+    """
+    known = {bdm.volume_id: bdm for bdm in source_bdms if bdm.is_volume}
+    bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
+        context, instance_uuid
+    )
+    for bdm in bdms:
+        before = known.get(bdm.volume_id)
+        ids = bdm.attachment_id, before and before.attachment_id
+        if not all(ids) or ids[0] == ids[1]:
+            continue
+        if _connection(manager, context, bdm.volume_id, ids[0]) is None:
+            bdm.attachment_id = before.attachment_id
+            bdm.connection_info = before.connection_info
+            bdm.save()
+
+
 def detach(
     manager: border.Manager,
     context: border.Context,

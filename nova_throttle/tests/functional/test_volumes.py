@@ -5,9 +5,14 @@
 And nothing else of a server stays on a host that it has left.
 """
 
-import fixtures
-from nova.tests import fixtures as nova_fixtures
+import threading
 
+import fixtures
+from nova import objects
+from nova.tests import fixtures as nova_fixtures
+import oslo_messaging
+
+from nova_throttle.tests.functional import base
 from nova_throttle.tests.functional import test_arrival
 
 # Any that Nova's fixture takes for a plain one.
@@ -60,6 +65,57 @@ class VolumeTestCase(VolumesTestCase):
         self.kill_and_start()
         self.assert_left(self.server, 'error')
         self.assertEqual(['src'], self.attached())
+
+    def test_it_was_detached_and_that_could_not_be_said(self):
+        """The attachment that was deleted was deleted again, for ever."""
+        save = objects.BlockDeviceMapping.save
+        failed = []
+
+        def fail_once(bdm):
+            if bdm.attachment_id in self.at_source and not failed:
+                failed.append(bdm)
+                raise oslo_messaging.MessagingTimeout('no conductor')
+            save(bdm)
+
+        self.guests.hold(self.server)
+        self.migrate(self.server)
+        self.guests.wait_running(self.server)
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.objects.BlockDeviceMapping.save', fail_once
+            )
+        )
+        self.guests.fail(self.server)
+        self.wait_for(lambda: failed)
+        self.wait_for(self.is_undone_at_next_look)
+        self.assert_left(self.server, 'failed')
+        self.assertEqual(['src'], self.attached())
+
+    def is_undone_at_next_look(self):
+        self.retry()
+        return self.status(self.server) == 'failed'
+
+    def test_an_interrupted_preparation_is_undone_and_done_again(self):
+        reached, proceed = threading.Event(), threading.Event()
+        self.addCleanup(proceed.set)
+        api = self.src.manager.compute_rpcapi
+        original = api.pre_live_migration
+
+        def pre_live_migration(*args, **kwargs):
+            original(*args, **kwargs)
+            reached.set()
+            proceed.wait(base.PATIENCE)
+            raise base.Killed
+
+        api.pre_live_migration = pre_live_migration
+        self.migrate(self.server)
+        self.assertTrue(reached.wait(base.PATIENCE))
+        self.assertEqual(['dest', 'src'], self.attached())
+        self.kill()
+        self.start_again()
+        self.assert_moved(self.server)
+        self.assertEqual(['dest'], self.attached())
+        self.assertEqual(1, len(self.attachments()))
 
     def test_the_source_fails_after_it_was_detached_there(self):
         """Its attachment was looked for, for ever."""

@@ -29,9 +29,8 @@ from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import arrival
 from nova_throttle.compute.source import recovery
 from nova_throttle.compute.source import tickets
+from nova_throttle.compute.source import volumes
 from nova_throttle.compute import startup
-
-Verdict = arrival.Verdict
 
 # What Nova's rollback is given behind the server and its destination.
 _OF_A_ROLLBACK = ('migrate_data', 'migration_status', 'source_bdms')
@@ -132,12 +131,8 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         """Decline, while too many wait, what can as well go elsewhere."""
         decline.check(self.host, self.throttle, migration)
         return super().check_can_live_migrate_destination(
-            ctxt,
-            instance,
-            block_migration,
-            disk_over_commit,
-            migration,
-            limits,
+            *(ctxt, instance, block_migration),
+            *(disk_over_commit, migration, limits),
         )
 
     def pre_live_migration(
@@ -184,10 +179,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         try:
             return self._undo.run(
                 super().rollback_live_migration_at_destination,
-                context,
-                instance,
-                destroy_disks,
-                migrate_data,
+                *(context, instance, destroy_disks, migrate_data),
             )
         finally:
             self._arrivals.end(instance.uuid)
@@ -229,13 +221,8 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             if ours is not None:
                 self._parts.run.prepare(ours, source_bdms)
             migrate_data = super()._do_pre_live_migration_from_source(
-                context,
-                dest,
-                instance,
-                block_migration,
-                migration,
-                migrate_data,
-                source_bdms,
+                *(context, dest, instance, block_migration),
+                *(migration, migrate_data, source_bdms),
             )
         if ours is not None:
             ours.prepared(migrate_data)
@@ -276,6 +263,17 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
             ),
         )
 
+    def _post_live_migration_remove_source_vol_connections(
+        self, context: Any, instance: Any, source_bdms: border.BlockDevices
+    ) -> None:
+        if self._parts.ending.is_ours(instance):
+            source_bdms = volumes.delete_attachments(
+                self, context, source_bdms
+            )
+        super()._post_live_migration_remove_source_vol_connections(
+            context, instance, source_bdms
+        )
+
     def _post_live_migration_update_host(
         self,
         ctxt: border.Context,
@@ -288,7 +286,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         first, last = (ctxt, instance, dest), {'source_bdms': source_bdms}
         return self._parts.ending.end(
             self._parts.ending.migration_of(instance, migrate_data),
-            Verdict.ARRIVED,
+            arrival.Verdict.ARRIVED,
             functools.partial(
                 super()._post_live_migration_update_host,
                 *(*first, block_migration, migrate_data),
@@ -313,7 +311,7 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
         ours = self._parts.ending.migration_of(instance, data)
         return self._parts.ending.end(
             ours,
-            Verdict.STAYED,
+            arrival.Verdict.STAYED,
             functools.partial(
                 super()._post_live_migration_update_host,
                 *(*first, ours and ours.block_migration, data),

@@ -107,6 +107,9 @@ class ComputeManager(ComputeManagerBefore34):
     def _post_live_migration_update_host(
         self, ctxt, instance, dest, block_migration, migrate_data, source_bdms
     ): ...
+    def _post_live_migration_remove_source_vol_connections(
+        self, context, instance, source_bdms
+    ): ...
     def _rollback_live_migration(
         self, context, instance, dest, migrate_data, migration_status,
         source_bdms, *args, **kwargs

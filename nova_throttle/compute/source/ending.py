@@ -25,6 +25,7 @@ from nova_throttle.compute.source import entries
 from nova_throttle.compute.source import migration as migration_lib
 from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import succession
+from nova_throttle.compute.source import volumes
 from nova_throttle import exception
 from nova_throttle import journal as journal_lib
 from nova_throttle import lifecycle
@@ -64,6 +65,15 @@ class Ending:
         self._journal = journal
         self._cleanup = cleanup
         self._succession = succession
+        # The servers of what is finished again.
+        self._finishing: set[str] = set()
+
+    def is_ours(self, instance: border.Instance) -> bool:
+        """Tell whether a migration of ours that has a server is finished."""
+        return (
+            instance.uuid in self._finishing
+            or self._migrations.of_instance(instance.uuid) is not None
+        )
 
     def migration_of(
         self, instance: border.Instance, migrate_data: border.MigrateData
@@ -208,12 +218,15 @@ class Ending:
 
         :raises Exception: what fails of it.
         """
+        self._finishing.add(migration.instance.uuid)
         try:
             self._finish(migration)
         except Exception as error:
             self._keep_problem(migration, error)
             self._have_taken_over(migration)
             raise
+        finally:
+            self._finishing.discard(migration.instance.uuid)
 
     def _have_taken_over(self, migration: migration_lib.LiveMigration) -> None:
         """Let the destination have the server before all is done here.
@@ -253,6 +266,12 @@ class Ending:
         instance.host = self._manager.host
         instance.obj_reset_changes(['host'])
         migration.migrate_data.migration = migration.record
+        migration.source_bdms = volumes.still_at_source(
+            self._manager,
+            migration.context,
+            instance.uuid,
+            migration.attachments,
+        )
         present.read_ports(self._manager, instance)
         try:
             _post(

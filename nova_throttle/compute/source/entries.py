@@ -17,7 +17,6 @@ from oslo_serialization import jsonutils
 
 from nova_throttle.compute import border
 from nova_throttle.compute.source import migration as migration_lib
-from nova_throttle.compute.source import volumes
 from nova_throttle import journal as journal_lib
 from nova_throttle import lifecycle
 from nova_throttle.objects import entry as entry_obj
@@ -66,7 +65,7 @@ def entry_of(
         accepted_at=migration.accepted_at,
         context={n: context[n] for n in _IDENTITY if context.get(n)},
         state=(state or migration.state).value,
-        attachments=volumes.attachments(migration.source_bdms),
+        attachments=dict(migration.attachments),
         prepared=migration.may_be_prepared,
         **values,
     )
@@ -103,6 +102,7 @@ def restore(
     What can't be read, as after Nova was downgraded, the migration lacks.
     """
     migration.unkept = list(entry.unkept)
+    migration.attachments = entry.attachments
     try:
         migration.migrate_data = _load(entry.migrate_data)
     except Exception:

@@ -6,6 +6,7 @@ What was asked for, what is known of it since, and the steps that it takes.
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import time
 from typing import Any
@@ -69,6 +70,8 @@ class LiveMigration(state_machine.StateMachine):
         # The volumes as they were before the destination prepared; None
         # while nothing is prepared there.
         self.source_bdms: border.BlockDevices = None
+        # Their attachments to the source, by volume.
+        self.attachments: Mapping[str, str] = {}
         self.error: BaseException | None = None
         # Why its end is not reached yet, while that is tried again.
         self.problem: str | None = None
@@ -159,6 +162,7 @@ class LiveMigration(state_machine.StateMachine):
     def undone(self) -> None:
         """Note that the destination holds nothing that preparing made."""
         self.source_bdms = None
+        self.attachments = {}
 
     def drive(self) -> None:
         """Note that the driver has it from now on.

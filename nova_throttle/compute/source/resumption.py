@@ -57,7 +57,10 @@ class Resumption:
             self._restore(entry, migration)
             return
         _make_usable(migration)
-        if entry.prepared:
+        if entry.prepared and migration.state is State.ARRIVED:
+            # Read by who finishes it: the volume service may be away.
+            migration.source_bdms = ()
+        elif entry.prepared:
             migration.source_bdms = volumes.at_source(
                 self._manager,
                 migration.context,
@@ -142,11 +145,11 @@ class Resumption:
         standing = self._parts.succession.standing(migration)
         todo = course.of(migration.state, standing, migration.destination)
         if todo in (Course.FINISH, Course.CLOSE):
-            self._finish(entry, migration, todo)
+            self._finish(migration, todo)
         elif todo is Course.END:
             self._end(migration, 'error', standing.reason)
         elif todo is Course.LOOK:
-            self._resume_transferring(entry, migration)
+            self._resume_transferring(migration)
         else:
             self._resume_preparing(entry, migration)
 
@@ -188,9 +191,7 @@ class Resumption:
         return False
 
     def _resume_transferring(
-        self,
-        entry: entry_obj.JournalEntry,
-        migration: migration_lib.LiveMigration,
+        self, migration: migration_lib.LiveMigration
     ) -> None:
         """Look at the hypervisor first: it goes on without nova-compute."""
         end = getattr(self._manager.driver, 'end_live_migration', None)
@@ -205,7 +206,7 @@ class Resumption:
             migration.destination,
         )
         if verdict is arrival.Verdict.ARRIVED:
-            self._finish(entry, migration, Course.FINISH)
+            self._finish(migration, Course.FINISH)
         else:
             self._end(migration, 'error', exception.Interrupted(was='ran'))
 
@@ -221,21 +222,11 @@ class Resumption:
         self._parts.throttle.finish(migration.uuid)
 
     def _finish(
-        self,
-        entry: entry_obj.JournalEntry,
-        migration: migration_lib.LiveMigration,
-        todo: Course,
+        self, migration: migration_lib.LiveMigration, todo: Course
     ) -> None:
         """Finish what arrived; for one that moved on, give back only."""
         # It keeps no slot while that is tried.
         self._parts.throttle.finish(migration.uuid)
-        if entry.prepared:
-            migration.source_bdms = volumes.still_at_source(
-                self._manager,
-                migration.context,
-                entry.instance_uuid,
-                entry.attachments,
-            )
         if migration.state is not State.ARRIVED:
             self._parts.ending.note_arrival(migration)
         if todo is Course.FINISH:
@@ -244,7 +235,6 @@ class Resumption:
             vacate.vacate(
                 self._manager,
                 migration,
-                entry.attachments,
                 self._parts.succession.standing(migration),
             )
         self._close(migration)

@@ -27,6 +27,7 @@ from nova_throttle.compute.source import registry
 from nova_throttle.compute.source import secret
 from nova_throttle.compute.source import tickets
 from nova_throttle.compute.source import undo_preparation
+from nova_throttle.compute.source import volumes
 from nova_throttle.compute.source import wait_events as wait_events_lib
 from nova_throttle.compute import threads
 from nova_throttle import exception
@@ -279,6 +280,7 @@ class Run:
         """Note that the destination is asked to prepare now."""
         migration.enter(State.PREPARING)
         migration.source_bdms = source_bdms
+        migration.attachments = volumes.attachments(source_bdms)
         self._journal.put(entries.entry_of(migration))
 
     def note_running(self, migration: migration_lib.LiveMigration) -> None:

@@ -7,7 +7,6 @@ destination of that migration: once it has gone on from there, or is deleted,
 only the half that concerns the source may still be done.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from nova import context as nova_context
@@ -33,7 +32,6 @@ _ATTRIBUTES = ['flavor', 'info_cache', 'resources', 'system_metadata']
 def vacate(
     manager: border.Manager,
     migration: migration_lib.LiveMigration,
-    attachments: Mapping[str, str],
     standing: present.Standing,
 ) -> None:
     """Remove what a migration that arrived left on this host; may be repeated.
@@ -42,7 +40,6 @@ def vacate(
     guest is seen here.
 
     :param manager: the compute manager of the source host.
-    :param attachments: of the volumes to this host, by volume.
     :param standing: whose the server is now.
     :raises ServerInTransit: if the server may be about to come here.
     :raises Exception: what cannot be removed now.
@@ -65,7 +62,7 @@ def vacate(
         instance=instance,
     )
     context, data = migration.context, migration.migrate_data
-    volumes.detach(manager, context, instance, data, attachments)
+    volumes.detach(manager, context, instance, data, migration.attachments)
     _remove_files(manager, instance, data)
 
 

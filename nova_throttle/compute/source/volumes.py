@@ -94,14 +94,43 @@ def settle(
         context, instance_uuid
     )
     for bdm in bdms:
-        before = known.get(bdm.volume_id)
-        ids = bdm.attachment_id, before and before.attachment_id
-        if not all(ids) or ids[0] == ids[1]:
+        if bdm.volume_id not in known or not bdm.attachment_id:
             continue
-        if _connection(manager, context, bdm.volume_id, ids[0]) is None:
+        volume_id, before = bdm.volume_id, known[bdm.volume_id]
+        if bdm.attachment_id != before.attachment_id and not _connection(
+            manager, context, volume_id, bdm.attachment_id
+        ):
             bdm.attachment_id = before.attachment_id
             bdm.connection_info = before.connection_info
             bdm.save()
+
+
+def delete_attachments(
+    manager: border.Manager,
+    context: border.Context,
+    source_bdms: border.BlockDevices,
+) -> Any:
+    """Delete the attachments of volumes to the source; twice is harmless.
+
+    Nova goes on if that fails, and a volume stays attached to two hosts.
+
+    :returns: those that have none, of before Cinder's API 3.44.
+    :raises Exception: why one cannot be deleted; others are.
+    """
+    problem = None
+    for bdm in source_bdms:
+        if bdm.is_volume and bdm.attachment_id:
+            try:
+                manager.volume_api.attachment_delete(
+                    context, bdm.attachment_id
+                )
+            except nova_exception.VolumeAttachmentNotFound:
+                continue
+            except Exception as error:
+                problem = error
+    if problem is not None:
+        raise problem
+    return [bdm for bdm in source_bdms if not bdm.attachment_id]
 
 
 def detach(

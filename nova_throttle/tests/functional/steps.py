@@ -23,6 +23,9 @@ from nova_throttle.virt.libvirt import operation
 REFUSED = 'refused'
 LOST = 'answer lost'
 
+# Kinds that are other services of OpenStack.
+_OVER_HTTP = frozenset({'network', 'volume', 'placement'})
+
 
 @dataclasses.dataclass(frozen=True)
 class Step:
@@ -45,7 +48,7 @@ class Step:
     @property
     def is_remote(self):
         """Whether another process does it, whose answer may be lost."""
-        return self.kind in ('rpc', 'object')
+        return self.kind in ('rpc', 'object', *_OVER_HTTP)
 
 
 class _Conductor:
@@ -219,8 +222,10 @@ class Steps(fixtures.Fixture):
         finally:
             if hides:
                 inside.discard(kind)
+        if fault == LOST and kind in _OVER_HTTP:
+            raise RuntimeError(f'injected after {step}')
         if fault == LOST:
-            raise oslo_messaging.MessagingTimeout(f'injected at {step}')
+            raise oslo_messaging.MessagingTimeout(f'injected after {step}')
         return result
 
     def _note(self, uuid, role, kind, name):

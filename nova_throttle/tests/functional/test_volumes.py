@@ -130,6 +130,25 @@ class VolumeTestCase(VolumesTestCase):
         self.assert_moved(self.server)
         self.assertEqual(['dest'], self.attached())
 
+    def test_cinder_is_away(self):
+        """It stayed attached to both hosts: Nova goes on if that fails."""
+        api = self.src.manager.volume_api
+        mend_all = [
+            self.break_(api, name)
+            for name in ('attachment_delete', 'attachment_get')
+        ]
+        self.migrate(self.server)
+        self.assert_on(self.server, 'dest')
+        self.wait_for(lambda: self.problem() == 'down')
+        self.retry()
+        self.assertEqual(['dest', 'src'], self.attached())
+        self.assert_not_over(self.server)
+        for mend in mend_all:
+            mend()
+        self.wait_for(self.is_completed_at_next_look)
+        self.assert_moved(self.server)
+        self.assertEqual(['dest'], self.attached())
+
     def test_the_source_is_killed_after_it_was_detached_there(self):
         mend = self.break_(
             self.src.manager.driver, 'post_live_migration_at_source'

@@ -363,6 +363,12 @@ class ThrottleTestCase(
             ]
         return servers
 
+    def attach_volume(self, server, volume_id):
+        """Attach a volume; a test has a CinderFixture to look at it."""
+        self.api.post_server_volume(
+            server['id'], {'volumeAttachment': {'volumeId': volume_id}}
+        )
+
     def migrate(self, *servers, host='dest'):
         """Ask for live migrations and wait until the source has them all."""
         for server in servers:

@@ -79,7 +79,7 @@ class EveryStepTestCase(base.ThrottleTestCase):
         port = self.neutron.create_port({'port': self.neutron.port_2})['port']
         (server,) = self.boot(1, networks=[{'port': port['id']}])
         volume = self._volumes[server['id']] = uuidutils.generate_uuid()
-        self._attach_volume(server, volume)
+        self.attach_volume(server, volume)
         self.wait_for(lambda: self.attachments(server))
         return server
 

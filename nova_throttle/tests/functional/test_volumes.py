@@ -25,7 +25,7 @@ class VolumesTestCase(test_arrival.ArrivalTestCase):
     def setUp(self):
         self.cinder = self.useFixture(nova_fixtures.CinderFixture(self))
         super().setUp()
-        self._attach_volume(self.server, VOLUME)
+        self.attach_volume(self.server, VOLUME)
         self.wait_for(lambda: self.attachments())
         self.at_source = self.attachments()
 
@@ -169,7 +169,7 @@ class VolumeTestCase(VolumesTestCase):
         self.migrate(self.server)
         self.assert_on(self.server, 'dest')
         other = nova_fixtures.CinderFixture.SWAP_NEW_VOL
-        self._attach_volume(self.server, other)
+        self.attach_volume(self.server, other)
         self.wait_for(lambda: self.cinder.volume_to_attachment[other])
         mend()
         self.wait_for(self.is_completed_at_next_look)

@@ -268,6 +268,10 @@ class ArrivalNotTaken(ThrottleError):
     msg_fmt = '%(host)s has not taken the server over'
 
 
+class StillAttached(ThrottleError):
+    msg_fmt = 'volume %(volume_id)s is still attached to %(host)s'
+
+
 class ServerBusy(ThrottleError):
     msg_fmt = (
         'host %(host)s cannot take the server over now: it is on %(at)s, '

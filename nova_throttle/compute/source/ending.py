@@ -303,6 +303,7 @@ class Ending:
             present.make_migrating(standing.instance)
             migration.become(State.ROLLING_BACK)
             result = roll_back()
+            volumes.check_returned(migration)
         except Exception as error:
             return self._give_up(migration, status, error)
         migration.undone()

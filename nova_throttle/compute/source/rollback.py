@@ -176,6 +176,7 @@ class Rollback:
             self._status,
             source_bdms=migration.source_bdms,
         )
+        volumes.check_returned(migration)
         migration.undone()
 
     def _drop_claim(self) -> None:

@@ -70,6 +70,7 @@ def _give_volumes_back(
     manager._rollback_volume_bdms(
         context, attached, migration.source_bdms, instance
     )
+    volumes.check_returned(migration)
 
 
 def _bind_ports(

@@ -15,6 +15,8 @@ from nova import objects
 from oslo_serialization import jsonutils
 
 from nova_throttle.compute import border
+from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle import exception
 
 
 def attachments(bdms: border.BlockDevices) -> dict[str, str]:
@@ -103,6 +105,24 @@ def settle(
             bdm.attachment_id = before.attachment_id
             bdm.connection_info = before.connection_info
             bdm.save()
+
+
+def check_returned(migration: migration_lib.LiveMigration) -> None:
+    """See that what was undone has its volumes attached to the source again.
+
+    Nova only warns if Cinder refuses to delete the other attachment.
+
+    :raises StillAttached: if one is still attached to the destination.
+    """
+    bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
+        migration.context, migration.instance.uuid
+    )
+    for bdm in bdms:
+        kept = migration.attachments.get(bdm.volume_id)
+        if kept and bdm.attachment_id != kept:
+            raise exception.StillAttached(
+                volume_id=bdm.volume_id, host=migration.destination
+            )
 
 
 def delete_attachments(

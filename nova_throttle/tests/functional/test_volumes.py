@@ -7,6 +7,7 @@ And nothing else of a server stays on a host that it has left.
 
 import threading
 
+from cinderclient import exceptions as cinder_exception
 import fixtures
 from nova import objects
 from nova.tests import fixtures as nova_fixtures
@@ -87,6 +88,26 @@ class VolumeTestCase(VolumesTestCase):
         )
         self.guests.fail(self.server)
         self.wait_for(lambda: failed)
+        self.wait_for(self.is_undone_at_next_look)
+        self.assert_left(self.server, 'failed')
+        self.assertEqual(['src'], self.attached())
+
+    def test_cinder_refuses_while_it_is_undone(self):
+        """Nova warned, and named the destination's attachment from then on."""
+        api = self.src.manager.volume_api
+        delete = api.attachment_delete
+
+        def refuse(context, attachment_id):
+            raise cinder_exception.ClientException(500)
+
+        self.guests.hold(self.server)
+        self.migrate(self.server)
+        self.guests.wait_running(self.server)
+        api.attachment_delete = refuse
+        self.guests.fail(self.server)
+        self.wait_for(lambda: self.problem() is not None)
+        self.assertEqual(['dest', 'src'], self.attached())
+        api.attachment_delete = delete
         self.wait_for(self.is_undone_at_next_look)
         self.assert_left(self.server, 'failed')
         self.assertEqual(['src'], self.attached())

@@ -9,6 +9,7 @@ another migration's, or somewhere else, by now (R14).
 
 import types
 
+import fixtures
 import hypothesis
 from hypothesis import strategies as st
 import testtools
@@ -98,7 +99,11 @@ class ResumptionTestCase(testtools.TestCase):
         parts = Parts(standing)
         migration = test_migration.make(state=state)
         migration.record = record(uuid=UUID)
-        resumption.Resumption(parts)._resume_in_hand(None, migration)
+        with fixtures.MonkeyPatch(
+            'nova_throttle.compute.source.vacate.vacate',
+            lambda *args: parts.done.append('vacate'),
+        ):
+            resumption.Resumption(parts)._resume_in_hand(None, migration)
         return parts.done
 
     @hypothesis.settings(deadline=None)
@@ -117,7 +122,9 @@ class ResumptionTestCase(testtools.TestCase):
     ):
         done = self.resume(State.ARRIVED, standing)
         if ('finish', State.ARRIVED) not in done:
+            self.assertIn('vacate', done)
             return
+        self.assertNotIn('vacate', done)
         self.assertFalse(standing.was_evacuated)
         self.assertFalse(standing_lib.is_deleted(standing.instance))
         if standing.instance.host == 'src':

@@ -107,7 +107,7 @@ class KeyedWorkersTestCase(test_threads.ThreadTestCase):
         self.post('a', 'b')
         self.assertEqual(['a', 'a', 'b'], self.take(3))
         self.wait_idle()
-        self.assertIn('A message to a failed', self.log.output)
+        self.assertIn('The work for a failed', self.log.output)
 
     def test_without_a_thread_it_is_sent_with_the_next(self):
         with fixtures.MockPatchObject(

@@ -21,8 +21,6 @@ VOLUME = nova_fixtures.CinderFixture.SWAP_OLD_VOL
 
 
 class VolumesTestCase(test_arrival.ArrivalTestCase):
-    hosts = ('src', 'dest', 'other')
-
     def setUp(self):
         self.cinder = self.useFixture(nova_fixtures.CinderFixture(self))
         super().setUp()
@@ -201,6 +199,8 @@ class VolumeTestCase(VolumesTestCase):
 
 class MovedOnTestCase(VolumesTestCase):
     """A server goes on, or is deleted, before its source is cleaned up."""
+
+    hosts = ('src', 'dest', 'other')
 
     def setUp(self):
         super().setUp()

@@ -69,7 +69,7 @@ class Ending:
         self._finishing: set[str] = set()
 
     def is_ours(self, instance: border.Instance) -> bool:
-        """Tell whether a migration of ours that has a server is finished."""
+        """Tell whether a server is in a migration of ours."""
         return (
             instance.uuid in self._finishing
             or self._migrations.of_instance(instance.uuid) is not None
@@ -267,10 +267,7 @@ class Ending:
         instance.obj_reset_changes(['host'])
         migration.migrate_data.migration = migration.record
         migration.source_bdms = volumes.still_at_source(
-            self._manager,
-            migration.context,
-            instance.uuid,
-            migration.attachments,
+            self._manager, migration
         )
         present.read_ports(self._manager, instance)
         try:

@@ -61,12 +61,7 @@ class Resumption:
             # Read by who finishes it: the volume service may be away.
             migration.source_bdms = ()
         elif entry.prepared:
-            migration.source_bdms = volumes.at_source(
-                self._manager,
-                migration.context,
-                entry.instance_uuid,
-                entry.attachments,
-            )
+            migration.source_bdms = volumes.at_source(self._manager, migration)
         if entry.status:
             # A failure is the cleanup's to try again, from now on.
             self._parts.cleanup.attempt(migration, entry.status)

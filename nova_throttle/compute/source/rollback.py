@@ -159,12 +159,7 @@ class Rollback:
     def _undo_preparation(self, instance: border.Instance) -> None:
         """Have Nova undo what the destination prepared."""
         migration = self._migration
-        volumes.settle(
-            self._manager,
-            migration.context,
-            migration.instance.uuid,
-            migration.source_bdms,
-        )
+        volumes.settle(self._manager, migration)
         present.make_migrating(instance)
         migration.migrate_data.migration = migration.record
         _rollback(

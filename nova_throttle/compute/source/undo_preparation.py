@@ -59,7 +59,7 @@ def _give_volumes_back(
     manager: border.Manager, migration: migration_lib.LiveMigration
 ) -> None:
     context, instance = migration.context, migration.instance
-    volumes.settle(manager, context, instance.uuid, migration.source_bdms)
+    volumes.settle(manager, migration)
     bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
         context, instance.uuid
     )

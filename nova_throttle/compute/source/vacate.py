@@ -61,9 +61,8 @@ def vacate(
         migration.uuid,
         instance=instance,
     )
-    context, data = migration.context, migration.migrate_data
-    volumes.detach(manager, context, instance, data, migration.attachments)
-    _remove_files(manager, instance, data)
+    volumes.detach(manager, migration, instance)
+    _remove_files(manager, instance, migration.migrate_data)
 
 
 def _read(instance_uuid: str) -> Any:

@@ -7,7 +7,6 @@ which attachment each volume had; its connection, which may hold a password, is
 asked of the volume service again.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from nova import exception as nova_exception
@@ -29,26 +28,19 @@ def attachments(bdms: border.BlockDevices) -> dict[str, str]:
 
 
 def at_source(
-    manager: border.Manager,
-    context: border.Context,
-    instance_uuid: str,
-    kept: Mapping[str, str],
+    manager: border.Manager, migration: migration_lib.LiveMigration
 ) -> Any:
     """Return the volumes as they were before the destination prepared.
 
     One whose attachment to the source is gone is returned as it is now.
-
-    :param kept: the attachments to the source, by volume.
     """
-    bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
-        context, instance_uuid
-    )
+    bdms = _present(migration)
     for bdm in bdms:
-        attachment_id = kept.get(bdm.volume_id)
+        attachment_id = migration.attachments.get(bdm.volume_id)
         if not attachment_id or bdm.attachment_id == attachment_id:
             continue
         connection = _connection(
-            manager, context, bdm.volume_id, attachment_id
+            manager, migration.context, bdm.volume_id, attachment_id
         )
         if connection is not None:
             bdm.attachment_id = attachment_id
@@ -57,50 +49,41 @@ def at_source(
 
 
 def still_at_source(
-    manager: border.Manager,
-    context: border.Context,
-    instance_uuid: str,
-    kept: Mapping[str, str],
+    manager: border.Manager, migration: migration_lib.LiveMigration
 ) -> Any:
     """Return what has to be detached from the source, once a guest has left.
 
     Not what is detached by now, nor what was attached since: Nova would
     delete the attachment that the guest uses.
     """
-    bdms = at_source(manager, context, instance_uuid, kept)
+    kept = migration.attachments
     return objects.BlockDeviceMappingList(
-        context,
+        migration.context,
         objects=[
             bdm
-            for bdm in bdms
+            for bdm in at_source(manager, migration)
             if bdm.attachment_id in (None, kept.get(bdm.volume_id))
         ],
     )
 
 
 def settle(
-    manager: border.Manager,
-    context: border.Context,
-    instance_uuid: str,
-    source_bdms: border.BlockDevices,
+    manager: border.Manager, migration: migration_lib.LiveMigration
 ) -> None:
     """Have no volume name an attachment that an earlier attempt deleted.
 
     It may have been cut short before it said so: Nova's next one would fail
     as it cannot delete it again.
-
-    :param source_bdms: the volumes as they are attached to the source.
     """
-    known = {bdm.volume_id: bdm for bdm in source_bdms if bdm.is_volume}
-    bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
-        context, instance_uuid
-    )
-    for bdm in bdms:
+    known = {
+        bdm.volume_id: bdm for bdm in migration.source_bdms if bdm.is_volume
+    }
+    for bdm in _present(migration):
         if bdm.volume_id not in known or not bdm.attachment_id:
             continue
         volume_id, before = bdm.volume_id, known[bdm.volume_id]
         if bdm.attachment_id != before.attachment_id and not _connection(
-            manager, context, volume_id, bdm.attachment_id
+            manager, migration.context, volume_id, bdm.attachment_id
         ):
             bdm.attachment_id = before.attachment_id
             bdm.connection_info = before.connection_info
@@ -114,10 +97,7 @@ def check_returned(migration: migration_lib.LiveMigration) -> None:
 
     :raises StillAttached: if one is still attached to the destination.
     """
-    bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
-        migration.context, migration.instance.uuid
-    )
-    for bdm in bdms:
+    for bdm in _present(migration):
         kept = migration.attachments.get(bdm.volume_id)
         if kept and bdm.attachment_id != kept:
             raise exception.StillAttached(
@@ -155,16 +135,15 @@ def delete_attachments(
 
 def detach(
     manager: border.Manager,
-    context: border.Context,
+    migration: migration_lib.LiveMigration,
     instance: border.Instance,
-    migrate_data: border.MigrateData,
-    kept: Mapping[str, str],
 ) -> None:
     """Detach from the source what still is attached there.
 
-    :param instance: a server that is elsewhere, or deleted.
+    :param instance: its server, which is elsewhere, or deleted.
     """
-    for volume_id, attachment_id in kept.items():
+    context = migration.context
+    for volume_id, attachment_id in migration.attachments.items():
         connection = _connection(manager, context, volume_id, attachment_id)
         if connection is None:
             continue
@@ -172,9 +151,16 @@ def detach(
             context,
             instance,
             {'block_device_mapping': [{'connection_info': connection}]},
-            migrate_data,
+            migration.migrate_data,
         )
         manager.volume_api.attachment_delete(context, attachment_id)
+
+
+def _present(migration: migration_lib.LiveMigration) -> Any:
+    """Read the disks and volumes of a server as they are by now."""
+    return objects.BlockDeviceMappingList.get_by_instance_uuid(
+        migration.context, migration.instance.uuid
+    )
 
 
 def _connection(

@@ -363,6 +363,16 @@ class ThrottleTestCase(
             ]
         return servers
 
+    def share_no_storage(self):
+        """Have Nova delete disks, as in its own test of bug 1899835."""
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.compute.manager.ComputeManager.'
+                '_live_migration_cleanup_flags',
+                lambda *args, **kwargs: (True, True),
+            )
+        )
+
     def attach_volume(self, server, volume_id):
         """Attach a volume; a test has a CinderFixture to look at it."""
         self.api.post_server_volume(

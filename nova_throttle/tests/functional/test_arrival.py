@@ -78,6 +78,11 @@ class ArrivalTestCase(test_recovery.RestartTestCase):
             instance.task_state = task_state
             instance.save()
 
+    def problem(self):
+        """Return why the server's migration has not ended yet."""
+        entry = self._journaled(self.server)
+        return entry and entry.reason
+
     def assert_not_over(self, server):
         """Check that the record says so, where Nova lets it."""
         if int(compat.nova_version().partition('.')[0]) >= 30:

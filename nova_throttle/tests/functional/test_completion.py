@@ -24,7 +24,7 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
         """Have a step fail, and check that all is finished when it works."""
         mend = self.break_(target, name, only_with)
         self.migrate(self.server)
-        self.wait_for(lambda: self._problem() is not None)
+        self.wait_for(lambda: self.problem() is not None)
         self.assert_not_over(self.server)
         found = self.api.get_server(self.server['id'])
         self.assertIn(found['status'], ('MIGRATING', 'ACTIVE'))
@@ -36,10 +36,6 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
         mend()
         self.wait_for(self.is_completed_at_next_look)
         self.assert_moved(self.server)
-
-    def _problem(self):
-        entry = self._journaled(self.server)
-        return entry and entry.reason
 
     def test_neutron_is_away(self):
         """Plain Nova: server ERROR, its binding INACTIVE."""
@@ -53,7 +49,7 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
             self.src.manager.network_api, 'migrate_instance_start'
         )
         self.migrate(self.server)
-        self.wait_for(lambda: self._problem() is not None)
+        self.wait_for(lambda: self.problem() is not None)
         context = nova_context.get_admin_context()
         with nova_context.target_cell(context, self.cell) as cell_context:
             cache = objects.InstanceInfoCache.get_by_instance_uuid(
@@ -133,7 +129,7 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
             self.src.manager.network_api, 'migrate_instance_start'
         )
         self.migrate(self.server)
-        self.wait_for(lambda: self._problem() is not None)
+        self.wait_for(lambda: self.problem() is not None)
         self.retry()
         found = self.api.get_server(self.server['id'])
         self.assertEqual('MIGRATING', found['status'])
@@ -147,7 +143,7 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
             self.src.manager.network_api, 'migrate_instance_start'
         )
         self.migrate(self.server)
-        self.wait_for(lambda: self._problem() is not None)
+        self.wait_for(lambda: self.problem() is not None)
         self.kill()
         mend()
         self.start_again()
@@ -158,7 +154,7 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
             self.src.manager.network_api, 'migrate_instance_start'
         )
         self.migrate(self.server)
-        self.wait_for(lambda: self._problem() is not None)
+        self.wait_for(lambda: self.problem() is not None)
         uuid = self.migration(self.server).uuid
         context = nova_context.get_admin_context()
         with nova_context.target_cell(context, self.cell) as cell_context:
@@ -183,10 +179,6 @@ class BusyServerTestCase(test_arrival.ArrivalTestCase):
         self.mend = self.break_(driver, name)
         self.migrate(self.server)
         self.wait_for(lambda: self.problem() is not None)
-
-    def problem(self):
-        entry = self._journaled(self.server)
-        return entry and entry.reason
 
     def assert_asks_again(self, task_state):
         self.set_task_state(task_state)

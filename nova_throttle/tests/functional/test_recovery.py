@@ -66,6 +66,26 @@ class RestartTestCase(base.ThrottleTestCase):
         self.kill()
         self.start_again()
 
+    def kill_while_preparing(self, *servers):
+        """Kill the source while the destination prepares the first."""
+        reached, proceed = threading.Event(), threading.Event()
+        self.addCleanup(proceed.set)
+        api = self.src.manager.compute_rpcapi
+        original = api.pre_live_migration
+
+        def pre_live_migration(*args, **kwargs):
+            original(*args, **kwargs)
+            reached.set()
+            proceed.wait(base.PATIENCE)
+            raise base.Killed
+
+        api.pre_live_migration = pre_live_migration
+        for server in servers:
+            self.migrate(server)
+        self.assertTrue(reached.wait(base.PATIENCE))
+        self.wait_status(servers[0], 'preparing')
+        self.kill()
+
     def queue_three(self):
         """Have one migration that runs and two that are queued."""
         a, b = self.boot(2)
@@ -257,26 +277,10 @@ class CrashTestCase(RestartTestCase):
 
 
 def _kill_while_preparing(test):
-    """Kill the source while the destination prepares; others are queued."""
+    """Kill the source while the destination prepares; another is queued."""
     test.a = test.boot_with_port()
     (test.b,) = test.boot(1)
-    reached, proceed = threading.Event(), threading.Event()
-    test.addCleanup(proceed.set)
-    api = test.src.manager.compute_rpcapi
-    original = api.pre_live_migration
-
-    def pre_live_migration(*args, **kwargs):
-        original(*args, **kwargs)
-        reached.set()
-        proceed.wait(base.PATIENCE)
-        raise base.Killed
-
-    api.pre_live_migration = pre_live_migration
-    test.migrate(test.a)
-    test.migrate(test.b)
-    test.assertTrue(reached.wait(base.PATIENCE))
-    test.wait_status(test.a, 'preparing')
-    test.kill()
+    test.kill_while_preparing(test.a, test.b)
 
 
 class ReusedIdTestCase(RestartTestCase):

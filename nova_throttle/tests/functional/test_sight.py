@@ -21,14 +21,7 @@ class LocalDisksTestCase(test_recovery.RestartTestCase):
 
     def setUp(self):
         super().setUp()
-        # As in Nova's own test of bug 1899835: no storage is shared.
-        self.useFixture(
-            fixtures.MonkeyPatch(
-                'nova.compute.manager.ComputeManager.'
-                '_live_migration_cleanup_flags',
-                lambda *args, **kwargs: (True, True),
-            )
-        )
+        self.share_no_storage()
         # Hosts that deleted something of a server, and of which.
         self.deleted = []
         self.useFixture(

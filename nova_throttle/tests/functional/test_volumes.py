@@ -5,15 +5,12 @@
 And nothing else of a server stays on a host that it has left.
 """
 
-import threading
-
 from cinderclient import exceptions as cinder_exception
 import fixtures
 from nova import objects
 from nova.tests import fixtures as nova_fixtures
 import oslo_messaging
 
-from nova_throttle.tests.functional import base
 from nova_throttle.tests.functional import test_arrival
 
 # Any that Nova's fixture takes for a plain one.
@@ -39,10 +36,6 @@ class VolumesTestCase(test_arrival.ArrivalTestCase):
 
 
 class VolumeTestCase(VolumesTestCase):
-    def problem(self):
-        entry = self._journaled(self.server)
-        return entry and entry.reason
-
     def test_it_moves(self):
         self.migrate(self.server)
         self.assert_moved(self.server)
@@ -115,22 +108,8 @@ class VolumeTestCase(VolumesTestCase):
         return self.status(self.server) == 'failed'
 
     def test_an_interrupted_preparation_is_undone_and_done_again(self):
-        reached, proceed = threading.Event(), threading.Event()
-        self.addCleanup(proceed.set)
-        api = self.src.manager.compute_rpcapi
-        original = api.pre_live_migration
-
-        def pre_live_migration(*args, **kwargs):
-            original(*args, **kwargs)
-            reached.set()
-            proceed.wait(base.PATIENCE)
-            raise base.Killed
-
-        api.pre_live_migration = pre_live_migration
-        self.migrate(self.server)
-        self.assertTrue(reached.wait(base.PATIENCE))
+        self.kill_while_preparing(self.server)
         self.assertEqual(['dest', 'src'], self.attached())
-        self.kill()
         self.start_again()
         self.assert_moved(self.server)
         self.assertEqual(['dest'], self.attached())
@@ -204,14 +183,7 @@ class MovedOnTestCase(VolumesTestCase):
 
     def setUp(self):
         super().setUp()
-        # As in Nova's own test of bug 1899835: no storage is shared.
-        self.useFixture(
-            fixtures.MonkeyPatch(
-                'nova.compute.manager.ComputeManager.'
-                '_live_migration_cleanup_flags',
-                lambda *args, **kwargs: (True, True),
-            )
-        )
+        self.share_no_storage()
         self.cleaned = []
         driver = self.src.manager.driver
         driver.cleanup = lambda *args, **kwargs: self.cleaned.append(

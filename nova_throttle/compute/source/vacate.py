@@ -26,7 +26,9 @@ LOG = logging.getLogger(__name__)
 # What has left may be defined still.
 _NOTHING = (sight.Sight.ABSENT, sight.Sight.OFF)
 
-_ATTRIBUTES = ['flavor', 'info_cache', 'resources', 'system_metadata']
+# Nothing of instance_extra: of a server that was deleted while a host saved it
+# there are two rows, which SQLAlchemy warns of.
+_ATTRIBUTES = ['info_cache', 'system_metadata']
 
 
 def vacate(

@@ -5,6 +5,7 @@
 import fixtures
 from nova.compute import task_states
 from nova import context as nova_context
+from nova.db.main import api as db
 from nova import exception as nova_exception
 from nova.network import model as network_model
 from nova import objects
@@ -150,6 +151,16 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
         self.assert_moved(self.server)
 
     def test_a_server_that_is_deleted_meanwhile_leaves_nothing(self):
+        self._delete_meanwhile()
+
+    def test_a_server_that_is_deleted_while_a_host_saves_it(self):
+        self._delete_meanwhile(
+            lambda context: db.instance_extra_update_by_uuid(
+                context, self.server['id'], {'migration_context': None}
+            )
+        )
+
+    def _delete_meanwhile(self, and_then=lambda context: None):
         mend = self.break_(
             self.src.manager.network_api, 'migrate_instance_start'
         )
@@ -161,6 +172,7 @@ class FailingPostTestCase(test_arrival.ArrivalTestCase):
             objects.Instance.get_by_uuid(
                 cell_context, self.server['id']
             ).destroy()
+            and_then(cell_context)
         mend()
         self.retry()
         self.wait_for(

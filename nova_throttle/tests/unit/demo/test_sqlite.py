@@ -4,6 +4,7 @@ import pathlib
 import sqlite3
 
 import fixtures
+from oslo_db.sqlalchemy import engines
 import sqlalchemy
 import testtools
 
@@ -14,13 +15,13 @@ class PatientSqliteTestCase(testtools.TestCase):
     def setUp(self):
         super().setUp()
         folder = self.useFixture(fixtures.TempDir()).path
-        name = pathlib.Path(folder, 'test.sqlite')
-        self.other = sqlite3.connect(name, isolation_level=None)
+        self.name = pathlib.Path(folder, 'test.sqlite')
+        self.other = sqlite3.connect(self.name, isolation_level=None)
         self.addCleanup(self.other.close)
         self.other.execute('PRAGMA journal_mode=WAL')
         self.other.execute('CREATE TABLE t (value INTEGER)')
         self.other.execute('INSERT INTO t VALUES (1)')
-        engine = sqlalchemy.create_engine(f'sqlite:///{name}')
+        engine = sqlalchemy.create_engine(f'sqlite:///{self.name}')
         self.addCleanup(engine.dispose)
         self.connection = self.enterContext(engine.connect())
 
@@ -46,6 +47,16 @@ class PatientSqliteTestCase(testtools.TestCase):
         self.assertRaises(
             sqlalchemy.exc.OperationalError, run, 'UPDATE t SET value = 2'
         )
+
+    def test_a_connection_is_kept(self):
+        self.useFixture(sqlite.PatientSqlite())
+        engine = engines.create_engine(f'sqlite:///{self.name}')
+        self.addCleanup(engine.dispose)
+        used = []
+        for _ in range(2):
+            with engine.connect() as connection:
+                used.append(connection.connection.dbapi_connection)
+        self.assertIs(*used)
 
     def test_nothing_is_left(self):
         with sqlite.PatientSqlite(pause=self.fail):

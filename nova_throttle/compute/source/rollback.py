@@ -25,6 +25,7 @@ from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import belongings
 from nova_throttle.compute.source import checks
 from nova_throttle.compute.source import migration as migration_lib
+from nova_throttle.compute.source import vacate
 from nova_throttle.compute.source import volumes
 from nova_throttle import lifecycle
 
@@ -122,7 +123,7 @@ class Rollback:
                 yield functools.partial(self._while_ours, step)
             return
         if migration.may_be_prepared and not self._completed:
-            yield lambda: belongings.undo(manager, migration, self._ask())
+            yield self._leave_preparation
         yield from belongings.steps(
             manager,
             migration.context,
@@ -130,6 +131,12 @@ class Rollback:
             migration.requested_data,
             self._ask,
         )
+
+    def _leave_preparation(self) -> None:
+        """Undo what was prepared for a server that is not here any more."""
+        migration, manager = self._migration, self._manager
+        vacate.detach(manager, migration, self._ask())
+        belongings.undo(manager, migration, self._ask())
 
     def _while_ours(self, step: Step) -> None:
         """Take a step that changes the server, if that may still be done."""

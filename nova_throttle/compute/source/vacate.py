@@ -46,17 +46,8 @@ def vacate(
     :raises ServerInTransit: if the server may be about to come here.
     :raises Exception: what cannot be removed now.
     """
-    if standing.decided().uses(manager.host):
-        return
-    instance = _read(migration.instance.uuid)
+    instance = _gone(manager, migration, standing)
     if instance is None:
-        LOG.warning(
-            'What server %s left on this host cannot be removed: its record '
-            'is purged',
-            migration.instance.uuid,
-        )
-        return
-    if sight.of_guest(manager.driver, instance) not in _NOTHING:
         return
     LOG.info(
         'Removing what live migration %s left on this host',
@@ -65,6 +56,45 @@ def vacate(
     )
     volumes.detach(manager, migration, instance)
     _remove_files(manager, instance, migration.migrate_data)
+
+
+def detach(
+    manager: border.Manager,
+    migration: migration_lib.LiveMigration,
+    standing: present.Standing,
+) -> None:
+    """Detach the volumes of a server that left otherwise; may be repeated.
+
+    What deleted or evacuated it saw the attachments that the destination of
+    this migration had made, and Nova has no others in its records. See
+    vacate() for when nothing is touched, and for what is raised.
+    """
+    if not migration.attachments:
+        return
+    instance = _gone(manager, migration, standing)
+    if instance is not None:
+        volumes.detach(manager, migration, instance)
+
+
+def _gone(
+    manager: border.Manager,
+    migration: migration_lib.LiveMigration,
+    standing: present.Standing,
+) -> Any:
+    """Return the server, if it has left this host and its guest has too."""
+    if standing.decided().uses(manager.host):
+        return None
+    instance = _read(migration.instance.uuid)
+    if instance is None:
+        LOG.warning(
+            'What server %s left on this host cannot be removed: its record '
+            'is purged',
+            migration.instance.uuid,
+        )
+        return None
+    if sight.of_guest(manager.driver, instance) not in _NOTHING:
+        return None
+    return instance
 
 
 def _read(instance_uuid: str) -> Any:

@@ -176,6 +176,42 @@ class VolumeTestCase(VolumesTestCase):
         self.assertEqual(1, len(self.cinder.volume_to_attachment[other]))
 
 
+class DeletedTestCase(VolumesTestCase):
+    """A server is deleted while it is being moved.
+
+    Its volume names the attachment that its destination made.
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.guests.hold(self.server)
+        self.migrate(self.server)
+        self.guests.wait_running(self.server)
+        self.uuid = self.migration(self.server).uuid
+
+    def is_forgotten(self):
+        self.retry()
+        return self.src.manager._parts.journal.get(self.uuid) is None
+
+    def test_the_source_is_detached(self):
+        """Its volume stayed attached there for ever."""
+        self._delete_server(self.server)
+        self.guests.fail(self.server)
+        self.wait_for(self.is_forgotten)
+        self.assertEqual(set(), self.attachments())
+
+    def test_cinder_is_away(self):
+        api = self.src.manager.volume_api
+        self._delete_server(self.server)
+        mend = self.break_(api, 'attachment_get')
+        self.guests.fail(self.server)
+        self.wait_for(lambda: self.src.manager._parts.cleanup.knows(self.uuid))
+        self.assertFalse(self.is_forgotten())
+        mend()
+        self.wait_for(self.is_forgotten)
+        self.assertEqual(set(), self.attachments())
+
+
 class MovedOnTestCase(VolumesTestCase):
     """A server goes on, or is deleted, before its source is cleaned up."""
 

@@ -29,6 +29,7 @@ from nova_throttle.compute.source import allocations
 from nova_throttle.compute.source import arrival
 from nova_throttle.compute.source import recovery
 from nova_throttle.compute.source import tickets
+from nova_throttle.compute.source import vacate
 from nova_throttle.compute.source import volumes
 from nova_throttle.compute import startup
 
@@ -144,9 +145,9 @@ class ThrottledComputeManager(nova_manager.ComputeManager):
     ) -> Any:
         """Prepare, and count what comes whoever sends it."""
         self._arrivals.begin(context, instance)
-        return action_event.handle(
-            super().pre_live_migration, context, instance, disk, migrate_data
-        )
+        with vacate.lock(self, instance):
+            first = (super().pre_live_migration, context, instance)
+            return action_event.handle(*first, disk, migrate_data)
 
     def post_live_migration_at_destination(
         self,

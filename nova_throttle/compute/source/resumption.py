@@ -230,7 +230,7 @@ class Resumption:
             vacate.vacate(
                 self._manager,
                 migration,
-                self._parts.succession.standing(migration),
+                lambda: self._parts.succession.standing(migration),
             )
         self._close(migration)
 

@@ -135,7 +135,7 @@ class Rollback:
     def _leave_preparation(self) -> None:
         """Undo what was prepared for a server that is not here any more."""
         migration, manager = self._migration, self._manager
-        vacate.detach(manager, migration, self._ask())
+        vacate.detach(manager, migration, self._ask)
         belongings.undo(manager, migration, self._ask())
 
     def _while_ours(self, step: Step) -> None:

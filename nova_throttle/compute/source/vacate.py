@@ -7,12 +7,15 @@ destination of that migration: once it has gone on from there, or is deleted,
 only the half that concerns the source may still be done.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from nova import context as nova_context
 from nova import exception as nova_exception
 from nova.network import model as network_model
 from nova import objects
+from oslo_concurrency import lockutils
 from oslo_log import log as logging
 
 from nova_throttle.compute import border
@@ -34,7 +37,7 @@ _ATTRIBUTES = ['info_cache', 'system_metadata']
 def vacate(
     manager: border.Manager,
     migration: migration_lib.LiveMigration,
-    standing: present.Standing,
+    ask: Callable[[], present.Standing],
 ) -> None:
     """Remove what a migration that arrived left on this host; may be repeated.
 
@@ -42,26 +45,27 @@ def vacate(
     guest is seen here.
 
     :param manager: the compute manager of the source host.
-    :param standing: whose the server is now.
+    :param ask: whose the server is now.
     :raises ServerInTransit: if the server may be about to come here.
     :raises Exception: what cannot be removed now.
     """
-    instance = _gone(manager, migration, standing)
-    if instance is None:
-        return
-    LOG.info(
-        'Removing what live migration %s left on this host',
-        migration.uuid,
-        instance=instance,
-    )
-    volumes.detach(manager, migration, instance)
-    _remove_files(manager, instance, migration.migrate_data)
+    with lock(manager, migration.instance):
+        instance = _gone(manager, migration, ask())
+        if instance is None:
+            return
+        LOG.info(
+            'Removing what live migration %s left on this host',
+            migration.uuid,
+            instance=instance,
+        )
+        volumes.detach(manager, migration, instance)
+        _remove_files(manager, instance, migration.migrate_data)
 
 
 def detach(
     manager: border.Manager,
     migration: migration_lib.LiveMigration,
-    standing: present.Standing,
+    ask: Callable[[], present.Standing],
 ) -> None:
     """Detach the volumes of a server that left otherwise; may be repeated.
 
@@ -71,9 +75,21 @@ def detach(
     """
     if not migration.attachments:
         return
-    instance = _gone(manager, migration, standing)
-    if instance is not None:
-        volumes.detach(manager, migration, instance)
+    with lock(manager, migration.instance):
+        instance = _gone(manager, migration, ask())
+        if instance is not None:
+            volumes.detach(manager, migration, instance)
+
+
+def lock(
+    manager: border.Manager, instance: border.Instance
+) -> AbstractContextManager[object]:
+    """Keep a server from coming back while what it left is removed.
+
+    Held by who removes it, from before it asks whose the server is, and by
+    who prepares this host for it, which its record says by then.
+    """
+    return lockutils.lock(f'nova_throttle-{manager.host}-{instance.uuid}')
 
 
 def _gone(

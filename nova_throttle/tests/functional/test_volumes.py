@@ -9,8 +9,11 @@ from cinderclient import exceptions as cinder_exception
 import fixtures
 from nova import objects
 from nova.tests import fixtures as nova_fixtures
+from oslo_concurrency import lockutils
 import oslo_messaging
 
+from nova_throttle.tests.functional import base
+from nova_throttle.tests.functional import pause
 from nova_throttle.tests.functional import test_arrival
 
 # Any that Nova's fixture takes for a plain one.
@@ -270,6 +273,39 @@ class MovedOnTestCase(VolumesTestCase):
         self.move('src')
         self.clean_up()
         self.assertEqual([], self.cleaned)
+
+    def test_the_server_comes_back_at_that_instant(self):
+        """What its return had prepared would be removed."""
+        self.move('other')
+        self.mend()
+        removal = self.useFixture(
+            pause.Paused(
+                self.src.manager.volume_api,
+                'attachment_delete',
+                base.PATIENCE,
+            )
+        )
+        self.in_background(self.retry)
+        self.assertTrue(removal.started.wait(base.PATIENCE))
+        driver = self.src.manager.driver
+        prepare = driver.pre_live_migration
+        cleaned_before = []
+
+        def pre_live_migration(*args, **kwargs):
+            cleaned_before.append(list(self.cleaned))
+            return prepare(*args, **kwargs)
+
+        driver.pre_live_migration = pre_live_migration
+        self.ask_for_migration(self.server, 'src')
+        lock = lockutils.internal_lock(
+            f'nova_throttle-src-{self.server["id"]}'
+        )
+        self.wait_for(lambda: cleaned_before or lock._cond._waiters)
+        removal.proceed.set()
+        self.assert_on(self.server, 'src')
+        self.assertEqual([[True]], cleaned_before)
+        self.assertEqual([True], self.cleaned)
+        self.assertEqual(1, len(self.attachments()))
 
     def test_a_guest_that_is_seen_there_is_left_alone(self):
         self.move('other')

@@ -21,6 +21,7 @@ import pathlib
 import shutil
 from typing import Any
 
+from labkit import metrics
 from labkit import plan as plans
 from labkit.plan import CONTROL
 from labkit.plan import Plan
@@ -294,7 +295,11 @@ def write_compute(
     venv = plan.venv('cloud' if throttle is None else 'throttled')
     sections |= _libvirt(plan, host, venv)
     if throttle is not None:
-        sections['nova_throttle'] = {'enabled': 'true', **throttle}
+        sections['nova_throttle'] = {
+            'enabled': 'true',
+            'metrics_bind': metrics.address(plan, host),
+            **throttle,
+        }
     _write(plan.config('nova', f'{host}.conf'), sections)
 
 

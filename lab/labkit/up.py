@@ -19,6 +19,7 @@ from labkit import config
 from labkit import control
 from labkit import guest
 from labkit import hosts
+from labkit import metrics
 from labkit import network
 from labkit.plan import CONTROL
 from labkit.plan import Plan
@@ -39,6 +40,7 @@ def up(plan: Plan, plain: bool) -> None:
     shell.say('Starting the control plane')
     config.write_control(plan)
     config.write_openrc(plan)
+    metrics.write(plan)
     control.start_identity(plan)
     cloud = Cloud(plan)
     seed.make_identity(plan, cloud)

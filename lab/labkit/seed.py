@@ -37,6 +37,7 @@ GUESTS = {
     'dirty2': (32, 2048),
     'dirty3': (32, 3072),
     'dirty4': (32, 4096),
+    'dirty12': (32, 12288),
 }
 FLAVOR = 'tiny'
 NETWORK = 'net'

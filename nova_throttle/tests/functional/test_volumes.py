@@ -31,6 +31,11 @@ class VolumesTestCase(test_arrival.ArrivalTestCase):
     def attachments(self):
         return set(self.cinder.volume_to_attachment[VOLUME])
 
+    def is_forgotten(self, migration):
+        """Have the source try again, and tell whether all is done."""
+        self.retry()
+        return self.src.manager._parts.journal.get(migration.uuid) is None
+
     def attached(self):
         """Return the hosts to which the volume is attached."""
         return ['dest'] * bool(self.attachments() - self.at_source) + [
@@ -190,17 +195,13 @@ class DeletedTestCase(VolumesTestCase):
         self.guests.hold(self.server)
         self.migrate(self.server)
         self.guests.wait_running(self.server)
-        self.uuid = self.migration(self.server).uuid
-
-    def is_forgotten(self):
-        self.retry()
-        return self.src.manager._parts.journal.get(self.uuid) is None
+        self.first = self.migration(self.server)
 
     def test_the_source_is_detached(self):
         """Its volume stayed attached there for ever."""
         self._delete_server(self.server)
         self.guests.fail(self.server)
-        self.wait_for(self.is_forgotten)
+        self.wait_for(lambda: self.is_forgotten(self.first))
         self.assertEqual(set(), self.attachments())
 
     def test_cinder_is_away(self):
@@ -208,10 +209,12 @@ class DeletedTestCase(VolumesTestCase):
         self._delete_server(self.server)
         mend = self.break_(api, 'attachment_get')
         self.guests.fail(self.server)
-        self.wait_for(lambda: self.src.manager._parts.cleanup.knows(self.uuid))
-        self.assertFalse(self.is_forgotten())
+        self.wait_for(
+            lambda: self.src.manager._parts.cleanup.knows(self.first.uuid)
+        )
+        self.assertFalse(self.is_forgotten(self.first))
         mend()
-        self.wait_for(self.is_forgotten)
+        self.wait_for(lambda: self.is_forgotten(self.first))
         self.assertEqual(set(), self.attachments())
 
 
@@ -246,12 +249,7 @@ class MovedOnTestCase(VolumesTestCase):
 
     def clean_up(self):
         self.mend()
-        self.retry()
-        self.wait_for(
-            lambda: (
-                self.src.manager._parts.journal.get(self.first.uuid) is None
-            )
-        )
+        self.wait_for(lambda: self.is_forgotten(self.first))
 
     def test_the_source_is_cleaned_up(self):
         """Its directory and the volume's attachment stayed for ever."""
